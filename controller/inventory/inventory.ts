@@ -1,0 +1,220 @@
+import type { Digest } from "#proto/contract/digest.ts";
+import type { MacAddress } from "#proto/contract/mac-address.ts";
+import type { NodeName } from "#proto/contract/node-name.ts";
+
+/** Root modes a node can boot in; see BootPlan.root_mode. */
+export const ROOT_MODES = ["squashfs", "tmpfs"] as const;
+export type RootModeName = (typeof ROOT_MODES)[number];
+
+/** What a network device of a node can be. */
+export const DEVICE_TYPES = ["ethernet", "infiniband", "bond", "vlan", "bridge"] as const;
+export type DeviceType = (typeof DEVICE_TYPES)[number];
+
+/** A network device of a node. Exactly the first device with a MAC is the one the node boots from. */
+export interface NetworkDevice {
+  /** Interface name on the node: "eno1", "ib0". Unique within the node. */
+  readonly name: string;
+  readonly type: DeviceType;
+  /** Unique in the inventory. */
+  readonly mac?: MacAddress;
+  /** IPv4, unique in the inventory. */
+  readonly address?: string;
+  /** Dotted; absent: that of the boot network. */
+  readonly netmask?: string;
+  readonly gateway?: string;
+  readonly mtu?: number;
+}
+
+/** The fields an operator sets. */
+export interface NodeFields {
+  readonly image?: string;
+  readonly rootMode?: RootModeName;
+  /** Limit of the writable root; absent: half of memory. */
+  readonly rootSizeBytes?: number;
+  /** Appended to the site's. Each is one word of the kernel command line. */
+  readonly kernelArguments: readonly string[];
+  /** System overlays, applied in order. */
+  readonly overlays: readonly string[];
+  readonly tags: Readonly<Record<string, string>>;
+  readonly comment?: string;
+  readonly devices: readonly NetworkDevice[];
+}
+
+/** What identifies the machine behind a node: learned at enrolment. */
+export interface MachineId {
+  readonly smbiosUuid?: string;
+  readonly serial?: string;
+}
+
+export interface Node extends NodeFields {
+  readonly name: NodeName;
+  /** Grows with each change; an update names the one it saw. */
+  readonly revision: number;
+  readonly machine: MachineId;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+/** What an image version's kernel can do, found in its configuration at import. */
+export interface KernelFeatures {
+  readonly initramfsCompression: "zstd" | "xz" | "gzip";
+  readonly squashfsCompression: "zstd" | "xz" | "gzip";
+}
+
+export interface BlobReference {
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+}
+
+/** One immutable version of an image. Versions count from 1. */
+export interface ImageVersion {
+  readonly image: string;
+  readonly version: number;
+  readonly kernelRelease: string;
+  readonly architecture: "x86_64" | "aarch64";
+  readonly features: KernelFeatures;
+  readonly kernel: BlobReference;
+  /** cpio with the kernel's modules. */
+  readonly modules: BlobReference;
+  /** squashfs layers, lowest first. */
+  readonly layers: readonly BlobReference[];
+  readonly createdAt: Date;
+  /** Where it was imported from, for people. */
+  readonly source: string;
+}
+
+export interface Image {
+  readonly name: string;
+  readonly versions: readonly ImageVersion[];
+  /** Channel name -> version. Every image has `stable` once it has a version. */
+  readonly channels: Readonly<Record<string, number>>;
+}
+
+/** A machine that asked to enrol and that nobody knows. */
+export interface PendingMachine {
+  readonly claimCode: string;
+  /** Key of the machine: SMBIOS UUID and boot MAC. One pending entry per machine. */
+  readonly machineKey: string;
+  readonly bootMac: MacAddress;
+  readonly macs: readonly MacAddress[];
+  readonly smbiosUuid: string;
+  readonly serial: string;
+  readonly vendor: string;
+  readonly product: string;
+  readonly architecture: string;
+  readonly firmware: string;
+  readonly cpus: number;
+  readonly sockets: number;
+  readonly memoryBytes: number;
+  readonly cpuModel: string;
+  /** Source address of its enrolment. */
+  readonly address: string;
+  readonly firstSeenAt: Date;
+  readonly lastSeenAt: Date;
+}
+
+/** An enrolment token as stored: its SHA-256, never itself. */
+export interface StoredToken {
+  readonly hash: string;
+  readonly node: NodeName;
+  readonly bootMac: MacAddress;
+  readonly sourceAddress: string;
+  readonly expiresAt: Date;
+}
+
+/** The identity a node was last given. Older ones of the same node are void. */
+export interface NodeIdentity {
+  readonly node: NodeName;
+  readonly bootId: string;
+  /** SHA-256 of the public key (SPKI, DER) in hex. */
+  readonly keyHash: string;
+  readonly certificateSerial: string;
+  readonly issuedAt: Date;
+  readonly expiresAt: Date;
+}
+
+export interface ApiToken {
+  readonly name: string;
+  readonly createdAt: Date;
+  readonly lastUsedAt?: Date;
+}
+
+/** Who changes something, for the history. */
+export interface Author {
+  /** "root", "token:ci", "enrolment". */
+  readonly user: string;
+  readonly reason?: string;
+}
+
+/**
+ * The inventory: everything that must survive. Each method is one transaction; when it returns, the change is
+ * on disk. Errors: `node-unknown`, `node-exists`, `mac-in-use`, `address-in-use`, `revision-stale`,
+ * `image-unknown`, `image-in-use`, `machine-not-pending`, `database-unusable`, `disk-full`.
+ */
+export interface Inventory extends AsyncDisposable {
+  listNodes(): Promise<readonly Node[]>;
+  findNode(name: string): Promise<Node | undefined>;
+  findNodeByMac(mac: MacAddress): Promise<Node | undefined>;
+  addNodes(
+    nodes: readonly { readonly name: NodeName; readonly fields: NodeFields; readonly machine?: MachineId }[],
+    author: Author,
+  ): Promise<readonly Node[]>;
+  /** All or none; `revision` is the one the author saw. */
+  updateNodes(
+    updates: readonly { readonly name: NodeName; readonly revision: number; readonly fields: NodeFields }[],
+    author: Author,
+  ): Promise<readonly Node[]>;
+  recordMachine(name: NodeName, machine: MachineId): Promise<void>;
+  /** Deletes the node with its identity, secrets and tokens. */
+  deleteNodes(names: readonly NodeName[], author: Author): Promise<void>;
+
+  listImages(): Promise<readonly Image[]>;
+  findImage(name: string): Promise<Image | undefined>;
+  /** Adds the next version and moves channel `stable` to it. */
+  addImageVersion(
+    version: Omit<ImageVersion, "version" | "createdAt">,
+    author: Author,
+  ): Promise<ImageVersion>;
+  setChannel(image: string, channel: string, version: number, author: Author): Promise<void>;
+  /** `image-in-use` when a node names it or its channel points at the version. Without version: the whole image. */
+  deleteImage(image: string, version: number | undefined, author: Author): Promise<void>;
+  /** Every blob any image version refers to. */
+  listReferencedBlobs(): Promise<readonly Digest[]>;
+
+  /** Creates the pending entry or refreshes the one with the same machineKey, keeping its claim code. */
+  recordPending(
+    machine: Omit<PendingMachine, "firstSeenAt" | "lastSeenAt">,
+    now: Date,
+  ): Promise<PendingMachine>;
+  listPending(): Promise<readonly PendingMachine[]>;
+  /** One transaction: the pending entry goes, the node comes (or, when it exists without that MAC, gains the device). */
+  approvePending(
+    claimCode: string,
+    node: { readonly name: NodeName; readonly fields: NodeFields },
+    author: Author,
+  ): Promise<Node>;
+  deletePending(claimCode: string): Promise<void>;
+
+  storeToken(token: StoredToken): Promise<void>;
+  /**
+   * Uses a token up, atomically. The first key to present it owns it: the same key may present it again
+   * (an agent that lost the answer), any other gets "used".
+   */
+  consumeToken(
+    hash: string,
+    keyHash: string,
+    now: Date,
+  ): Promise<StoredToken | "unknown" | "used" | "expired">;
+  pruneTokens(now: Date): Promise<void>;
+
+  recordIdentity(identity: NodeIdentity): Promise<void>;
+  findIdentity(node: NodeName): Promise<NodeIdentity | undefined>;
+
+  /** A secret kept for a node, made on first use: for example its ssh host keys. */
+  findOrCreateSecret(node: NodeName, name: string, create: () => Promise<Uint8Array>): Promise<Uint8Array>;
+
+  addApiToken(name: string, hash: string): Promise<void>;
+  useApiToken(hash: string, now: Date): Promise<ApiToken | undefined>;
+  listApiTokens(): Promise<readonly ApiToken[]>;
+  deleteApiToken(name: string): Promise<void>;
+}
