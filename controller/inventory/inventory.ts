@@ -217,4 +217,7 @@ export interface Inventory extends AsyncDisposable {
   useApiToken(hash: string, now: Date): Promise<ApiToken | undefined>;
   listApiTokens(): Promise<readonly ApiToken[]>;
   deleteApiToken(name: string): Promise<void>;
+
+  /** Called after each committed change of a node (in this process). Returns the unsubscribe. */
+  onNodesChanged(listener: () => void): () => void;
 }
