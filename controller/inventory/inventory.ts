@@ -196,6 +196,8 @@ export interface Inventory extends AsyncDisposable {
   deletePending(claimCode: string): Promise<void>;
 
   storeToken(token: StoredToken): Promise<void>;
+  /** A token's bindings, whatever its state, without using it up; undefined when unknown or pruned. */
+  findToken(hash: string): Promise<StoredToken | undefined>;
   /**
    * Uses a token up, atomically. The first key to present it owns it: the same key may present it again
    * (an agent that lost the answer), any other gets "used".

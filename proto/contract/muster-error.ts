@@ -48,6 +48,7 @@ export const ERROR_MEANINGS = {
   "initramfs-build-failed": PRECONDITION,
   "blob-missing": NOT_FOUND,
   "blob-corrupt": DATA_LOSS,
+  "blob-offset-invalid": { http: 416, grpc: 11, exit: 2, retryable: false },
   "disk-full": { http: 507, grpc: 8, exit: 7, retryable: true },
   "overlay-invalid": PRECONDITION,
   // netboot
@@ -62,6 +63,9 @@ export const ERROR_MEANINGS = {
   "api-token-refused": UNAUTHENTICATED,
   "protocol-unsupported": PRECONDITION,
   "too-many-pending": EXHAUSTED,
+  "too-many-requests": EXHAUSTED,
+  "ticket-refused": DENIED,
+  "authority-unusable": PRECONDITION,
   // agent: network
   "no-boot-interface": PRECONDITION,
   "no-link": UNAVAILABLE,

@@ -2,6 +2,9 @@ import { Metadata, status } from "@grpc/grpc-js";
 
 import { ERROR_MEANINGS, type ErrorCode, errorSentence, MusterError } from "../contract/muster-error.ts";
 
+// The numbers behind grpc-js' enum: what arrives from the wire is a number and may be none of its members.
+const STATUS: Readonly<Record<keyof typeof status, number>> = status;
+
 /** Carries the stable code of a MusterError; ASCII. */
 const CODE_KEY = "muster-code";
 /** Carries its `fix`; "-bin" so that any UTF-8 passes (gRPC over HTTP/2, "Custom-Metadata"). */
@@ -69,24 +72,24 @@ export function musterErrorFromGrpc(error: unknown): MusterError {
  * our own internal errors always carry a code, so these are worth another try.
  */
 function codeOfStatus(code: number, details: string): ErrorCode {
-  switch (code as status) {
-    case status.DEADLINE_EXCEEDED:
+  switch (code) {
+    case STATUS.DEADLINE_EXCEEDED:
       return "deadline-exceeded";
-    case status.INVALID_ARGUMENT:
-    case status.OUT_OF_RANGE:
+    case STATUS.INVALID_ARGUMENT:
+    case STATUS.OUT_OF_RANGE:
       return "request-invalid";
-    case status.UNIMPLEMENTED:
+    case STATUS.UNIMPLEMENTED:
       return "protocol-unsupported";
-    case status.UNAUTHENTICATED:
+    case STATUS.UNAUTHENTICATED:
       return "certificate-refused";
-    case status.PERMISSION_DENIED:
+    case STATUS.PERMISSION_DENIED:
       return "permission-denied";
-    case status.RESOURCE_EXHAUSTED:
-    case status.FAILED_PRECONDITION:
+    case STATUS.RESOURCE_EXHAUSTED:
+    case STATUS.FAILED_PRECONDITION:
       return "controller-refused";
-    case status.DATA_LOSS:
+    case STATUS.DATA_LOSS:
       return "blob-corrupt";
-    case status.NOT_FOUND:
+    case STATUS.NOT_FOUND:
       return "blob-missing";
     default:
       return /certificate|self.signed|altname|hostname\/IP/i.test(details)
