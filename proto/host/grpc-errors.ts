@@ -5,6 +5,8 @@ import { ERROR_MEANINGS, type ErrorCode, errorSentence, MusterError } from "../c
 // The numbers behind grpc-js' enum: what arrives from the wire is a number and may be none of its members.
 const STATUS: Readonly<Record<keyof typeof status, number>> = status;
 
+const STATUSES = Object.values(status).filter((value) => typeof value !== "string");
+
 /** Carries the stable code of a MusterError; ASCII. */
 const CODE_KEY = "muster-code";
 /** Carries its `fix`; "-bin" so that any UTF-8 passes (gRPC over HTTP/2, "Custom-Metadata"). */
@@ -14,8 +16,7 @@ const MAX_TEXT = 1500;
 
 /** What gRPC handlers pass to a callback, emit as "error" or send as a status. */
 export interface GrpcError extends Error {
-  /** One of grpc-js' `status`; a number, as the table of meanings knows nothing of grpc-js. */
-  readonly code: number;
+  readonly code: status;
   readonly details: string;
   readonly metadata: Metadata;
 }
@@ -38,7 +39,7 @@ export function grpcErrorFrom(error: unknown): GrpcError {
   metadata.set(CODE_KEY, code);
   if (fix !== undefined) metadata.set(FIX_KEY, Buffer.from(clip(fix), "utf8"));
   return Object.assign(new Error(clip(details)), {
-    code: ERROR_MEANINGS[code].grpc,
+    code: statusOf(ERROR_MEANINGS[code].grpc),
     details: clip(details),
     metadata,
   });
@@ -96,6 +97,11 @@ function codeOfStatus(code: number, details: string): ErrorCode {
         ? "certificate-mismatch"
         : "controller-unreachable";
   }
+}
+
+/** grpc-js' own name for a status; proto/contract, which knows nothing of grpc-js, has its number. */
+function statusOf(code: number): status {
+  return STATUSES.find((known) => Number(known) === code) ?? status.UNKNOWN;
 }
 
 interface StatusLike {

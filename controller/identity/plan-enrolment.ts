@@ -1,0 +1,94 @@
+import { type ErrorCode, MusterError } from "#proto/contract/muster-error.ts";
+import type { NodeName } from "#proto/contract/node-name.ts";
+import type { Approval } from "./plan-approval.ts";
+
+/** Why a token was refused. */
+export type TokenRefusal = "unknown" | "used" | "expired" | "other-machine" | "other-address";
+
+/** How presenting a token ended. */
+export type TokenRedemption =
+  | { readonly kind: "redeemed"; readonly node: NodeName }
+  | { readonly kind: "refused"; readonly reason: TokenRefusal };
+
+/** Everything the decision about an enrolment depends on. */
+export interface EnrolmentFacts {
+  readonly protocolVersion: number;
+  /** What the controller serves, inclusive. */
+  readonly served: { readonly oldest: number; readonly newest: number };
+  /** How the token, or the approval bound to the machine's key, fared; "absent" without either. */
+  readonly redemption: TokenRedemption | "absent";
+  /** The node the token is for still exists. */
+  readonly redeemedNodeExists: boolean;
+  /** The node that has the machine's boot MAC. */
+  readonly knownNode: NodeName | undefined;
+  readonly approval: Approval;
+  readonly pending: { readonly isListed: boolean; readonly count: number; readonly limit: number };
+}
+
+/** What becomes of a machine that asks to enrol. */
+export type EnrolmentDecision =
+  | { readonly kind: "accept"; readonly node: NodeName }
+  | { readonly kind: "approve"; readonly name: NodeName; readonly image?: string }
+  | { readonly kind: "pending" }
+  | { readonly kind: "refuse"; readonly error: MusterError };
+
+/**
+ * | protocol | token     | MAC known | rule | list has room | decision |
+ * |----------|-----------|-----------|------|---------------|----------|
+ * | not ours | -         | -         | -    | -             | refuse `protocol-unsupported` |
+ * | ok       | refused   | -         | -    | -             | refuse `token-refused` |
+ * | ok       | redeemed, node deleted since | - | - | -     | refuse `enrolment-refused` |
+ * | ok       | redeemed  | -         | -    | -             | accept |
+ * | ok       | absent    | no        | fits | -             | approve |
+ * | ok       | absent    | any other case    || yes or listed | pending |
+ * | ok       | absent    | any other case    || no            | refuse `too-many-pending` |
+ *
+ * A known MAC without a token is somebody's guess until an operator looks: MACs are public and easily set.
+ * Rules do not apply to it either, or a copied MAC would be given a second node.
+ */
+export function planEnrolment(facts: EnrolmentFacts): EnrolmentDecision {
+  const { served, redemption, pending } = facts;
+  if (facts.protocolVersion < served.oldest || facts.protocolVersion > served.newest) {
+    return refuse(
+      "protocol-unsupported",
+      `the agent speaks protocol ${facts.protocolVersion}, this controller ${served.oldest} to ${served.newest}`,
+      "power-cycle the node so that it loads this controller's initramfs; controllers and agents may be one release apart",
+    );
+  }
+  if (redemption !== "absent") {
+    if (redemption.kind === "refused") return { kind: "refuse", error: tokenRefused(redemption.reason) };
+    if (facts.redeemedNodeExists) return { kind: "accept", node: redemption.node };
+    return refuse(
+      "enrolment-refused",
+      `node ${redemption.node} was deleted while this machine booted`,
+      "add the node again, then power-cycle it",
+    );
+  }
+  if (facts.knownNode === undefined && facts.approval.kind === "approve") return facts.approval;
+  if (pending.isListed || pending.count < pending.limit) return { kind: "pending" };
+  return refuse(
+    "too-many-pending",
+    `${pending.count} machines wait for approval, and no more are listed`,
+    "approve or reject some (muster node pending), or raise enrolment.maxPending",
+  );
+}
+
+/** The error a machine gets whose token was refused. */
+export function tokenRefused(reason: TokenRefusal): MusterError {
+  const why = {
+    unknown: "this controller did not issue it, or it is long past",
+    used: "it was used already, by another key",
+    expired: "it has expired",
+    "other-machine": "it was issued to another machine",
+    "other-address": "it was issued to another address",
+  } satisfies Record<TokenRefusal, string>;
+  return new MusterError({
+    code: "token-refused",
+    what: `the enrolment token was refused: ${why[reason]}`,
+    fix: "power-cycle the node: each boot gets a new token",
+  });
+}
+
+function refuse(code: ErrorCode, what: string, fix: string): EnrolmentDecision {
+  return { kind: "refuse", error: new MusterError({ code, what, fix }) };
+}
