@@ -1,0 +1,156 @@
+import { access, chmod, copyFile, mkdir, readFile, symlink } from "node:fs/promises";
+import { dirname } from "node:path";
+
+import { MusterError } from "#proto/contract/muster-error.ts";
+import { runCommand } from "#proto/host/run-command.ts";
+import { writeFileAtomically } from "#proto/host/write-file-atomically.ts";
+import { type Compression, compressArchive } from "./compress-archive.ts";
+import { findProgram, gatherBusybox, gatherLibraries } from "./gather-programs.ts";
+import { type CpioEntry, withParents, writeCpio } from "./write-cpio.ts";
+
+/** What {@link buildBase} makes an archive of. */
+export interface BaseInputs {
+  /** The muster-agent executable. */
+  readonly agent: string;
+  /** muster-agent.service. */
+  readonly unit: string;
+  /** Directory with `init` and `udhcpc.script`. */
+  readonly assets: string;
+  readonly compression: Compression;
+  readonly out: string;
+  /** Empty directory for temporary files. */
+  readonly scratch: string;
+}
+
+const AGENT_DIRECTORY = "usr/lib/muster";
+const UNIT_DIRECTORY = "usr/lib/systemd/system";
+
+/**
+ * Builds the base archive, the same for every kernel: /init, busybox, the libraries the agent needs, and the
+ * agent in /agent.squashfs. Two cpio archives one after the other: first the one with the squashfs, not
+ * compressed again; then the small rest, compressed as a whole. Same inputs, same bytes. Returns its size.
+ */
+export async function buildBase(
+  inputs: BaseInputs,
+  signal: AbortSignal,
+): Promise<{ readonly sizeBytes: number }> {
+  for (const [what, path] of [
+    ["agent executable", inputs.agent],
+    ["unit file", inputs.unit],
+  ] as const) {
+    await access(path).catch((cause: unknown) => {
+      throw new MusterError({
+        code: "initramfs-build-failed",
+        what: `there is no ${what} at ${path}`,
+        fix: "`npm run build` makes dist/muster-agent; the unit file is part of the source tree",
+        cause,
+      });
+    });
+  }
+  const unsquashfs = await findProgram("unsquashfs", "squashfs-tools");
+  const setfattr = await findProgram("setfattr", "attr");
+  const squashfs = await packAgent(inputs, setfattr, signal);
+  const agentArchive = writeCpio([{ kind: "file", path: "agent.squashfs", mode: 0o644, content: squashfs }]);
+
+  const files: readonly CpioEntry[] = [
+    { kind: "file", path: "init", mode: 0o755, content: await readFile(`${inputs.assets}/init`) },
+    {
+      kind: "file",
+      path: "etc/udhcpc.script",
+      mode: 0o755,
+      content: await readFile(`${inputs.assets}/udhcpc.script`),
+    },
+    // The kernel opens it for /init before anything is mounted on /dev.
+    { kind: "character-device", path: "dev/console", mode: 0o600, major: 5, minor: 1 },
+    { kind: "file", path: "bin/unsquashfs", mode: 0o755, content: await readFile(unsquashfs) },
+    { kind: "file", path: "bin/setfattr", mode: 0o755, content: await readFile(setfattr) },
+    ...(["proc", "sys", "run", "tmp", "newroot"] as const).map(
+      (path) => ({ kind: "directory", path, mode: 0o755 }) as const,
+    ),
+    ...(await gatherBusybox(signal)),
+    ...(await gatherLibraries(
+      [inputs.agent, unsquashfs, setfattr, await findProgram("busybox", "busybox-static")],
+      signal,
+    )),
+  ];
+  const rest = await compressArchive(
+    writeCpio(withParents(files)),
+    inputs.compression,
+    inputs.scratch,
+    signal,
+  );
+  const archive = Buffer.concat([agentArchive, rest]);
+  await mkdir(dirname(inputs.out), { recursive: true });
+  await writeFileAtomically(inputs.out, archive);
+  return { sizeBytes: archive.length };
+}
+
+/** The agent's own layer: mounted by /init, and laid over the image so that images need not contain the agent. */
+async function packAgent(inputs: BaseInputs, setfattr: string, signal: AbortSignal): Promise<Buffer> {
+  const tree = `${inputs.scratch}/agent`;
+  const place = async (from: string, to: string, mode: number): Promise<void> => {
+    await mkdir(dirname(`${tree}/${to}`), { recursive: true });
+    await copyFile(from, `${tree}/${to}`);
+    await chmod(`${tree}/${to}`, mode);
+  };
+  await place(inputs.agent, `${AGENT_DIRECTORY}/muster-agent`, 0o755);
+  await place(setfattr, `${AGENT_DIRECTORY}/setfattr`, 0o755);
+  await place(inputs.unit, `${UNIT_DIRECTORY}/muster-agent.service`, 0o644);
+  await mkdir(`${tree}/${UNIT_DIRECTORY}/multi-user.target.wants`);
+  await symlink(
+    "../muster-agent.service",
+    `${tree}/${UNIT_DIRECTORY}/multi-user.target.wants/muster-agent.service`,
+  );
+  for (const directory of [
+    "",
+    "/usr",
+    "/usr/lib",
+    `/${AGENT_DIRECTORY}`,
+    "/usr/lib/systemd",
+    `/${UNIT_DIRECTORY}`,
+    `/${UNIT_DIRECTORY}/multi-user.target.wants`,
+  ]) {
+    await chmod(`${tree}${directory}`, 0o755);
+  }
+  const image = `${inputs.scratch}/agent.squashfs`;
+  await runCommand(
+    {
+      program: await findProgram("mksquashfs", "squashfs-tools"),
+      args: [
+        tree,
+        image,
+        "-noappend",
+        "-quiet",
+        "-no-progress",
+        "-no-exports",
+        "-no-xattrs",
+        "-all-root",
+        "-all-time",
+        "0",
+        "-mkfs-time",
+        "0",
+        "-b",
+        AGENT_BLOCK_SIZE,
+        ...squashfsCompression(inputs.compression),
+      ],
+      // SOURCE_DATE_EPOCH of the caller would contradict the times above, and mksquashfs refuses both.
+      env: { PATH: "/usr/bin:/bin:/usr/sbin:/sbin" },
+      deadlineMs: 600_000,
+    },
+    signal,
+  );
+  return readFile(image);
+}
+
+const AGENT_BLOCK_SIZE = "256K";
+
+function squashfsCompression(compression: Compression): readonly string[] {
+  switch (compression) {
+    case "zstd":
+      return ["-comp", "zstd", "-Xcompression-level", "19"];
+    case "xz":
+      return ["-comp", "xz"];
+    case "gzip":
+      return ["-comp", "gzip", "-Xcompression-level", "9"];
+  }
+}
