@@ -1,0 +1,65 @@
+import type { FastifyBaseLogger } from "fastify";
+
+import type { Telemetry } from "../../events/telemetry.ts";
+import type { Enrolments } from "../../identity/enrolments.ts";
+import type { BlobStore } from "../../images/blob-store.ts";
+import type { Inventory } from "../../inventory/inventory.ts";
+import type { Fleet } from "../../sessions/fleet.ts";
+
+/** Servers for which `muster dhcp show` prints what to put into them. */
+export type SnippetFormat = "dnsmasq" | "isc" | "kea";
+
+/** One answer of `muster doctor`. */
+export interface DoctorFinding {
+  /** Stable word: "port-http", "arp-table". */
+  readonly check: string;
+  readonly severity: "ok" | "warning" | "error";
+  readonly what: string;
+  readonly fix?: string;
+}
+
+/** A static overlay: a directory NAME/rootfs below `paths.overlays`. */
+export interface OverlaySummary {
+  readonly name: string;
+  readonly path: string;
+}
+
+/** What the REST API speaks for. */
+export interface ApiDependencies {
+  readonly inventory: Inventory;
+  readonly telemetry: Telemetry;
+  readonly fleet: Fleet;
+  readonly blobs: BlobStore;
+  readonly enrolments: Enrolments;
+  listOverlays(): Promise<readonly OverlaySummary[]>;
+  runDoctor(signal: AbortSignal): Promise<readonly DoctorFinding[]>;
+  /** What to put into the site's DHCP server. */
+  renderSnippet(format: SnippetFormat): Promise<string>;
+  readonly authority: {
+    /** SHA-256 of the certificate (DER), 64 hex digits. */
+    readonly fingerprint: string;
+    readonly certificatePem: string;
+  };
+  /** Version of this program. */
+  readonly version: string;
+  readonly startedAt: Date;
+  /** The clock; telling the time is an effect. */
+  now(): Date;
+  /** 32 random bytes for a new API token. */
+  randomBytes(size: number): Buffer;
+  readonly log?: FastifyBaseLogger;
+}
+
+/** How requests reach one server of the API, and so who may make them. */
+export type ApiAccess =
+  | {
+      /** The control socket: whoever may open it (its mode and group decide) may do everything. */
+      readonly by: "socket";
+    }
+  | {
+      /** HTTPS: every request carries `Authorization: Bearer TOKEN`. */
+      readonly by: "token";
+      /** The controller's certificate followed by the authority's, so that clients can pin the latter. */
+      readonly certificatePem: string;
+      readonly keyPem: string;
+    };

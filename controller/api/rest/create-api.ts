@@ -1,0 +1,170 @@
+import { createServer } from "node:https";
+
+import swagger from "@fastify/swagger";
+import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
+import fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyRequest,
+  type FastifyServerOptions,
+} from "fastify";
+
+import { ERROR_MEANINGS, MusterError } from "#proto/contract/muster-error.ts";
+
+import type { Author } from "../../inventory/inventory.ts";
+import type { ApiAccess, ApiDependencies } from "./api-dependencies.ts";
+import { addBlobRoutes } from "./blob-routes.ts";
+import { hashToken } from "./hash-token.ts";
+import { addHistoryRoutes } from "./history-routes.ts";
+import { addImageRoutes } from "./image-routes.ts";
+import { addNodeRoutes } from "./node-routes.ts";
+import { addPendingRoutes } from "./pending-routes.ts";
+import { RequestError, requestInvalid } from "./request-error.ts";
+import type { ErrorBody } from "./schemas.ts";
+import { addSiteRoutes } from "./site-routes.ts";
+import { addTokenRoutes } from "./token-routes.ts";
+import type { TypedApi } from "./typed-api.ts";
+
+/** Requests other than uploads. */
+const BODY_LIMIT_BYTES = 16 * 1024 * 1024;
+const USER_NAME = /^[a-z_][a-z0-9_.-]{0,31}$/i;
+
+/**
+ * Builds one server of the REST API: /api/v1/... and /openapi.json. Every request is refused unless it came
+ * over the control socket or carries a token; errors are {error: {code, what, fix}} with the status of
+ * ERROR_MEANINGS. How requests arrive is decided here, once, and never guessed from a request.
+ */
+export async function createApi(deps: ApiDependencies, access: ApiAccess): Promise<FastifyInstance> {
+  const options: FastifyServerOptions = {
+    ...(access.by === "token"
+      ? {
+          serverFactory: (handler) =>
+            createServer({ cert: access.certificatePem, key: access.keyPem, minVersion: "TLSv1.2" }, handler),
+        }
+      : {}),
+    ...(deps.log === undefined ? {} : { loggerInstance: deps.log }),
+    bodyLimit: BODY_LIMIT_BYTES,
+    // uploads of images take as long as they take
+    requestTimeout: 0,
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 256 },
+    return503OnClosing: true,
+  };
+  const api = fastify(options);
+  api.setValidatorCompiler(TypeBoxValidatorCompiler);
+  api.decorateRequest("author");
+  api.addHook("onRequest", async (request) => {
+    request.author = await authenticate(request, deps, access);
+  });
+  api.setNotFoundHandler(async (request) => {
+    throw new MusterError({
+      code: "not-found",
+      what: `there is no ${request.method} ${request.url.split("?")[0] ?? ""}`,
+      fix: "/openapi.json lists what there is",
+    });
+  });
+  api.setErrorHandler(async (error: unknown, request, reply) => {
+    const { status, body } = presentError(error);
+    if (body.error.code === "internal") request.log.error({ err: error }, "request failed");
+    if (status === 401) void reply.header("www-authenticate", "Bearer");
+    return reply.code(status).serializer(JSON.stringify).type("application/json; charset=utf-8").send(body);
+  });
+  await api.register(swagger, {
+    openapi: {
+      openapi: "3.1.0",
+      info: { title: "muster", version: deps.version, description: "The controller of a muster cluster" },
+      components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
+      ...(access.by === "token" ? { security: [{ token: [] }] } : {}),
+    },
+  });
+  const routes: TypedApi = api.withTypeProvider<TypeBoxTypeProvider>();
+  routes.get("/openapi.json", { schema: { hide: true } }, async () => api.swagger());
+  addNodeRoutes(routes, deps);
+  addPendingRoutes(routes, deps);
+  addImageRoutes(routes, deps);
+  addBlobRoutes(routes, deps);
+  addHistoryRoutes(routes, deps);
+  addSiteRoutes(routes, deps);
+  addTokenRoutes(routes, deps);
+  await api.ready();
+  return api;
+}
+
+async function authenticate(
+  request: FastifyRequest,
+  deps: ApiDependencies,
+  access: ApiAccess,
+): Promise<Author> {
+  if (access.by === "socket") {
+    // the name is for the history only: whoever can open the socket could be root here
+    const claimed = request.headers["muster-user"];
+    return { user: typeof claimed === "string" && USER_NAME.test(claimed) ? claimed : "root" };
+  }
+  const [, token] = /^Bearer ([A-Za-z0-9._~+/=-]{1,256})$/i.exec(request.headers.authorization ?? "") ?? [];
+  // the token is looked up by its hash: how long that takes says nothing about any token
+  const known =
+    token === undefined ? undefined : await deps.inventory.useApiToken(hashToken(token), deps.now());
+  if (known !== undefined) return { user: `token:${known.name}` };
+  throw new MusterError({
+    code: "api-token-refused",
+    what: token === undefined ? "the request carries no token" : "the token is not one of this controller",
+    fix: "make one with `muster token create NAME` on the controller and pass it with --token or MUSTER_TOKEN",
+  });
+}
+
+function presentError(error: unknown): { readonly status: number; readonly body: ErrorBody } {
+  const known = asMusterError(error);
+  if (known === undefined) {
+    return {
+      status: ERROR_MEANINGS.internal.http,
+      body: { error: { code: "internal", what: "musterd failed at this request", fix: "its log says how" } },
+    };
+  }
+  const { code, message, fix } = known;
+  const details = known instanceof RequestError ? known.details : {};
+  return {
+    status: ERROR_MEANINGS[code].http,
+    body: {
+      error: {
+        code,
+        what: message,
+        ...(fix === undefined ? {} : { fix }),
+        ...(details.findings === undefined ? {} : { findings: [...details.findings] }),
+        ...(details.current === undefined ? {} : { current: details.current, yours: details.yours }),
+      },
+    },
+  };
+}
+
+/** Errors of muster, and those of fastify that tell the client what it did wrong; undefined for bugs. */
+function asMusterError(error: unknown): MusterError | undefined {
+  if (error instanceof MusterError) return error;
+  if (!(error instanceof Error)) return undefined;
+  const { validation, validationContext, statusCode } = error as Partial<FastifyError>;
+  if (validation !== undefined) {
+    return requestInvalid(
+      validation.map(({ instancePath, message = "is not valid", params, keyword }) => ({
+        at: pathOf(validationContext ?? "", instancePath),
+        what: keyword === "additionalProperties" ? unknownKeys(params) : message,
+      })),
+    );
+  }
+  if (statusCode === undefined || statusCode >= 500 || statusCode < 400) return undefined;
+  return new MusterError({ code: "request-invalid", what: error.message, cause: error });
+}
+
+/** "/nodes/0/fields/mtu" of a body becomes "nodes[0].fields.mtu". */
+function pathOf(context: string, instancePath: string): string {
+  const path = instancePath
+    .split("/")
+    .slice(1)
+    .map((part) => (/^\d+$/.test(part) ? `[${part}]` : `.${part}`))
+    .join("")
+    .replace(/^\./, "");
+  return context === "body" ? path : [context, path].filter((part) => part !== "").join(" ");
+}
+
+function unknownKeys(params: Record<string, unknown>): string {
+  const keys = params["additionalProperties"];
+  return `has unknown keys: ${Array.isArray(keys) ? keys.map((key) => JSON.stringify(key)).join(", ") : "?"}`;
+}

@@ -1,0 +1,229 @@
+import { Type } from "typebox";
+
+import { closestWords } from "#proto/contract/closest-words.ts";
+import { MusterError } from "#proto/contract/muster-error.ts";
+import { type NodeName, parseNodeName } from "#proto/contract/node-name.ts";
+import { compareNodeNames, parseNodeSet } from "#proto/contract/node-set.ts";
+
+import type { Node } from "../../inventory/inventory.ts";
+import type { ApiDependencies } from "./api-dependencies.ts";
+import { presentNode, presentNodeInList } from "./present.ts";
+import { RequestError, type RequestFinding, requestInvalid } from "./request-error.ts";
+import {
+  NameParam,
+  NODE_STATE,
+  type NodeChanges,
+  NodeList,
+  NodesToAdd,
+  NodeUpdate,
+  NodeUpdates,
+  NodeView,
+  Nothing,
+  REFUSALS,
+} from "./schemas.ts";
+import type { TypedApi } from "./typed-api.ts";
+import { mergeNodeChanges, validateNodeFields } from "./validate-node-fields.ts";
+
+/** A change of one node, made by someone who saw `revision`. */
+interface Update {
+  readonly name: string;
+  readonly revision: number;
+  readonly changes: NodeChanges;
+}
+
+export function addNodeRoutes(api: TypedApi, deps: ApiDependencies): void {
+  const { inventory, fleet } = deps;
+  const inList = (node: Node): NodeView => presentNodeInList(node, fleet.statusOf(node.name));
+
+  const ListQuery = Type.Object({
+    names: Type.Optional(Type.String({ description: "a node set: c[001-064],login" })),
+    state: Type.Optional(NODE_STATE),
+  });
+  api.get(
+    "/api/v1/nodes",
+    { schema: { summary: "List nodes", querystring: ListQuery, response: { 200: NodeList, ...REFUSALS } } },
+    async ({ query: { names, state } }) => {
+      const all = await inventory.listNodes();
+      const chosen = names === undefined ? all : selectNodes(all, parseNodeSet(names));
+      const nodes = chosen
+        .toSorted((a, b) => compareNodeNames(a.name, b.name))
+        .map(inList)
+        .filter((node) => state === undefined || node.status.state === state);
+      return { nodes };
+    },
+  );
+
+  api.post(
+    "/api/v1/nodes",
+    {
+      schema: {
+        summary: "Add nodes, all or none",
+        body: NodesToAdd,
+        response: { 201: NodeList, ...REFUSALS },
+      },
+    },
+    async ({ body, author }, reply) => {
+      const findings: RequestFinding[] = [];
+      const nodes = body.nodes.flatMap(({ name, fields }, index) => {
+        const at = `nodes[${index}]`;
+        const checked = validateNodeFields(fields, `${at}.fields`);
+        findings.push(...checked.findings);
+        const parsed = readName(name, `${at}.name`, findings);
+        return parsed === undefined ? [] : [{ name: parsed, fields: checked.fields }];
+      });
+      if (findings.length > 0) throw requestInvalid(findings);
+      const added = await inventory.addNodes(nodes, author);
+      return reply.code(201).send({ nodes: added.map(inList) });
+    },
+  );
+
+  api.patch(
+    "/api/v1/nodes",
+    {
+      schema: {
+        summary: "Change nodes, all or none",
+        body: NodeUpdates,
+        response: { 200: NodeList, ...REFUSALS },
+      },
+    },
+    async ({ body, author }) => {
+      const changed = await updateNodes(deps, body.updates, author.user);
+      return { nodes: changed.map(inList) };
+    },
+  );
+
+  api.delete(
+    "/api/v1/nodes",
+    {
+      schema: {
+        summary: "Delete nodes, all or none",
+        querystring: Type.Object({ names: Type.String({ description: "a node set" }) }),
+        response: { 204: Nothing, ...REFUSALS },
+      },
+    },
+    async ({ query, author }, reply) => {
+      const chosen = selectNodes(await inventory.listNodes(), parseNodeSet(query.names));
+      await deleteNodes(
+        deps,
+        chosen.map((node) => node.name),
+        author.user,
+      );
+      return reply.code(204).send(null);
+    },
+  );
+
+  api.get(
+    "/api/v1/nodes/:name",
+    { schema: { summary: "One node", params: NameParam, response: { 200: NodeView, ...REFUSALS } } },
+    async ({ params }) => {
+      const node = await knownNode(deps, params.name);
+      return presentNode(node, fleet.statusOf(node.name));
+    },
+  );
+
+  api.patch(
+    "/api/v1/nodes/:name",
+    {
+      schema: {
+        summary: "Change one node; `revision` is the one you saw",
+        params: NameParam,
+        body: NodeUpdate,
+        response: { 200: NodeView, ...REFUSALS },
+      },
+    },
+    async ({ params, body, author }) => {
+      const [node] = await updateNodes(deps, [{ name: params.name, ...body }], author.user);
+      if (node === undefined) throw new Error(`update of ${params.name} gave no node`);
+      return presentNode(node, fleet.statusOf(node.name));
+    },
+  );
+
+  api.delete(
+    "/api/v1/nodes/:name",
+    { schema: { summary: "Delete one node", params: NameParam, response: { 204: Nothing, ...REFUSALS } } },
+    async ({ params, author }, reply) => {
+      const node = await knownNode(deps, params.name);
+      await deleteNodes(deps, [node.name], author.user);
+      return reply.code(204).send(null);
+    },
+  );
+}
+
+/** Reads a node's name; a bad one is a finding. */
+function readName(text: string, at: string, findings: RequestFinding[]): NodeName | undefined {
+  try {
+    return parseNodeName(text);
+  } catch (error) {
+    findings.push({ at, what: error instanceof Error ? error.message : "is not a node name" });
+    return undefined;
+  }
+}
+
+async function updateNodes(
+  deps: ApiDependencies,
+  updates: readonly Update[],
+  user: string,
+): Promise<readonly Node[]> {
+  const byName = new Map((await deps.inventory.listNodes()).map((node) => [node.name as string, node]));
+  const findings: RequestFinding[] = [];
+  const changed = updates.map((update, index) => {
+    const node = byName.get(update.name) ?? throwUnknown([update.name], byName.keys());
+    if (node.revision !== update.revision) throw staleRevision(deps, node, update);
+    const checked = validateNodeFields(
+      mergeNodeChanges(node, update.changes),
+      updates.length === 1 ? "" : `updates[${index}].changes`,
+    );
+    findings.push(...checked.findings);
+    return { name: node.name, revision: update.revision, fields: checked.fields };
+  });
+  if (findings.length > 0) throw requestInvalid(findings);
+  return deps.inventory.updateNodes(changed, { user });
+}
+
+async function deleteNodes(deps: ApiDependencies, names: readonly NodeName[], user: string): Promise<void> {
+  await deps.inventory.deleteNodes(names, { user });
+  for (const name of names) deps.fleet.forget(name);
+}
+
+function staleRevision(deps: ApiDependencies, node: Node, update: Update): RequestError {
+  return new RequestError(
+    {
+      code: "revision-stale",
+      what: `node ${node.name} is at revision ${node.revision}, your change was made for revision ${update.revision}`,
+      fix: `look at it again (muster node show ${node.name}) and repeat the change if it still applies`,
+    },
+    { current: presentNodeInList(node, deps.fleet.statusOf(node.name)), yours: update.changes },
+  );
+}
+
+function selectNodes(all: readonly Node[], names: readonly NodeName[]): readonly Node[] {
+  const byName = new Map(all.map((node) => [node.name as string, node]));
+  const missing = names.filter((name) => !byName.has(name));
+  if (missing.length > 0) throwUnknown(missing, byName.keys());
+  return names.flatMap((name) => byName.get(name) ?? []);
+}
+
+async function knownNode(deps: ApiDependencies, name: string): Promise<Node> {
+  const node = await deps.inventory.findNode(name);
+  if (node !== undefined) return node;
+  return throwUnknown(
+    [name],
+    (await deps.inventory.listNodes()).map((other) => other.name),
+  );
+}
+
+function throwUnknown(names: readonly string[], known: Iterable<string>): never {
+  throw unknownNodes(names, known);
+}
+
+/** `node-unknown` for one name or several, with the names that may have been meant. */
+function unknownNodes(names: readonly string[], known: Iterable<string>): MusterError {
+  const [name = ""] = names;
+  const close = closestWords(name, known);
+  const others = names.length > 1 ? ` (and ${names.length - 1} more of that set)` : "";
+  return new MusterError({
+    code: "node-unknown",
+    what: `there is no node ${JSON.stringify(name.slice(0, 100))}${others}`,
+    fix: close.length > 0 ? `did you mean ${close.join(" or ")}?` : "`muster node list` shows all nodes",
+  });
+}

@@ -1,0 +1,104 @@
+import type { BootFailure, BootRecord, MusterEvent } from "../../events/telemetry.ts";
+import type { ApiToken, Image, ImageVersion, Node, PendingMachine } from "../../inventory/inventory.ts";
+import type { NodeStatus } from "../../sessions/fleet.ts";
+import type {
+  BootView,
+  EventView,
+  ImageVersionView,
+  ImageView,
+  NodeView,
+  PendingView,
+  TokenView,
+} from "./schemas.ts";
+
+/** A node as the API shows it: what the inventory has, and what the fleet knows of it now. */
+export function presentNode(node: Node, status: NodeStatus): NodeView {
+  const { lastSeenAt, failure } = status;
+  return {
+    ...node,
+    kernelArguments: [...node.kernelArguments],
+    overlays: [...node.overlays],
+    tags: { ...node.tags },
+    devices: node.devices.map((device) => ({ ...device })),
+    machine: { ...node.machine },
+    createdAt: node.createdAt.toISOString(),
+    updatedAt: node.updatedAt.toISOString(),
+    status: {
+      state: status.state,
+      ...pickDefined(status, [
+        "stage",
+        "bootId",
+        "address",
+        "image",
+        "imageVersion",
+        "agentVersion",
+        "bootMs",
+      ]),
+      ...(lastSeenAt === undefined ? {} : { lastSeenAt: lastSeenAt.toISOString() }),
+      ...(failure === undefined ? {} : { failure: { ...failure } }),
+    },
+  };
+}
+
+/** The same without kernel logs, which are up to 64 KiB a node. */
+export function presentNodeInList(node: Node, status: NodeStatus): NodeView {
+  const view = presentNode(node, status);
+  const { failure } = view.status;
+  if (failure === undefined) return view;
+  return { ...view, status: { ...view.status, failure: withoutLog(failure) } };
+}
+
+export function presentPending(machine: PendingMachine): PendingView {
+  return {
+    ...machine,
+    macs: [...machine.macs],
+    firstSeenAt: machine.firstSeenAt.toISOString(),
+    lastSeenAt: machine.lastSeenAt.toISOString(),
+  };
+}
+
+export function presentImageVersion(version: ImageVersion): ImageVersionView {
+  return { ...version, layers: [...version.layers], createdAt: version.createdAt.toISOString() };
+}
+
+export function presentImage(image: Image): ImageView {
+  return {
+    name: image.name,
+    versions: image.versions.map(presentImageVersion),
+    channels: { ...image.channels },
+  };
+}
+
+export function presentBoot(boot: BootRecord): BootView {
+  const { readyAt, failure, ...rest } = boot;
+  return {
+    ...rest,
+    startedAt: boot.startedAt.toISOString(),
+    stages: boot.stages.map((stage) => ({ ...stage })),
+    ...(readyAt === undefined ? {} : { readyAt: readyAt.toISOString() }),
+    ...(failure === undefined ? {} : { failure: { ...failure } }),
+  };
+}
+
+export function presentEvent(event: MusterEvent): EventView {
+  return { ...event, at: event.at.toISOString() };
+}
+
+export function presentToken(token: ApiToken): TokenView {
+  const { name, createdAt, lastUsedAt } = token;
+  return {
+    name,
+    createdAt: createdAt.toISOString(),
+    ...(lastUsedAt === undefined ? {} : { lastUsedAt: lastUsedAt.toISOString() }),
+  };
+}
+
+function withoutLog({ stage, code, what, fix }: Pick<BootFailure, "stage" | "code" | "what" | "fix">) {
+  return { stage, code, what, fix };
+}
+
+function pickDefined<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
+  return Object.fromEntries(
+    keys.filter((key) => from[key] !== undefined).map((key) => [key, from[key]]),
+  ) as Pick<T, K>;
+}
