@@ -5,7 +5,11 @@ import { ERROR_MEANINGS, type ErrorCode, errorSentence, MusterError } from "../c
 // The numbers behind grpc-js' enum: what arrives from the wire is a number and may be none of its members.
 const STATUS: Readonly<Record<keyof typeof status, number>> = status;
 
-const STATUSES = Object.values(status).filter((value) => typeof value !== "string");
+const STATUSES: ReadonlyMap<number, status> = new Map(
+  Object.values(status)
+    .filter((value) => typeof value !== "string")
+    .map((value) => [value, value]),
+);
 
 /** Carries the stable code of a MusterError; ASCII. */
 const CODE_KEY = "muster-code";
@@ -101,7 +105,7 @@ function codeOfStatus(code: number, details: string): ErrorCode {
 
 /** grpc-js' own name for a status; proto/contract, which knows nothing of grpc-js, has its number. */
 function statusOf(code: number): status {
-  return STATUSES.find((known) => Number(known) === code) ?? status.UNKNOWN;
+  return STATUSES.get(code) ?? status.UNKNOWN;
 }
 
 interface StatusLike {
