@@ -1,0 +1,76 @@
+import { join } from "node:path";
+
+/** Every file and program outside the agent that it reads, writes or runs. No other file of the agent names one. */
+export interface HostPaths {
+  /** What the kernel and the firmware say. */
+  readonly cmdline: string;
+  readonly bootId: string;
+  readonly cpuInfo: string;
+  readonly cpus: string;
+  readonly memInfo: string;
+  readonly mountInfo: string;
+  readonly dmi: string;
+  readonly efi: string;
+  readonly networkInterfaces: string;
+  readonly pciDevices: string;
+  /** Written by /init and by the udhcpc script of the initramfs. */
+  readonly initStarted: string;
+  readonly agentStarting: string;
+  readonly lease: string;
+  readonly udhcpcScript: string;
+  /** The agent's own squashfs, mounted by /init: the topmost layer of the new root. */
+  readonly agentLayer: string;
+  /** Changed while the agent works; /init ends an agent that leaves it alone for too long. */
+  readonly alive: string;
+  /** What /init does next: the agent's one answer. */
+  readonly result: string;
+  /** Kept for the booted system. */
+  readonly run: string;
+  readonly identity: string;
+  readonly node: string;
+  readonly stages: string;
+  /** Mount points. */
+  readonly blobs: string;
+  readonly layers: string;
+  readonly writable: string;
+  readonly newRoot: string;
+  /** Programs, found through PATH. */
+  readonly programs: {
+    readonly busybox: string;
+    readonly unsquashfs: string;
+    readonly setfattr: string;
+  };
+}
+
+/** The paths of the machine whose root directory is `root`: "/" in earnest, a temporary directory in tests. */
+export function hostPathsAt(root: string): HostPaths {
+  const at = (path: string): string => join(root, path);
+  return {
+    cmdline: at("proc/cmdline"),
+    bootId: at("proc/sys/kernel/random/boot_id"),
+    cpuInfo: at("proc/cpuinfo"),
+    cpus: at("sys/devices/system/cpu"),
+    memInfo: at("proc/meminfo"),
+    mountInfo: at("proc/self/mountinfo"),
+    dmi: at("sys/class/dmi/id"),
+    efi: at("sys/firmware/efi"),
+    networkInterfaces: at("sys/class/net"),
+    pciDevices: at("sys/bus/pci/devices"),
+    initStarted: at("run/muster/init-started"),
+    agentStarting: at("run/muster/agent-starting"),
+    lease: at("run/muster/lease.env"),
+    udhcpcScript: at("etc/udhcpc.script"),
+    agentLayer: at("run/muster/agent"),
+    alive: at("run/muster/alive"),
+    result: at("run/muster/result"),
+    run: at("run/muster"),
+    identity: at("run/muster/identity"),
+    node: at("run/muster/node.json"),
+    stages: at("run/muster/stages.json"),
+    blobs: at("run/muster/blobs"),
+    layers: at("run/muster/layers"),
+    writable: at("run/muster/rw"),
+    newRoot: at("newroot"),
+    programs: { busybox: "busybox", unsquashfs: "unsquashfs", setfattr: "setfattr" },
+  };
+}

@@ -1,0 +1,142 @@
+import { writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { mkdir } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { errorMeaning, errorSentence } from "#proto/contract/muster-error.ts";
+import { runCommandUnchecked } from "#proto/host/run-command.ts";
+import { writeFileAtomically } from "#proto/host/write-file-atomically.ts";
+
+import packageJson from "../package.json" with { type: "json" };
+import { openConsole } from "./boot/console.ts";
+import { type BootResult, runBoot } from "./boot/run-boot.ts";
+import { type HostPaths, hostPathsAt } from "./host-paths.ts";
+import { runSession } from "./session/run-session.ts";
+
+const HELP = `muster-agent: the part of muster that runs on the nodes
+
+  muster-agent boot       in the initramfs: enrol, fetch the root file system, assemble it.
+                          Leaves what /init has to do next in /run/muster/result and ends itself.
+  muster-agent run        on the booted node: keep a session with the controller (muster-agent.service)
+  muster-agent --version
+  muster-agent --help
+`;
+
+const paths = hostPathsAt("/");
+
+void main(process.argv.slice(2)).then(
+  (exitCode) => {
+    process.exit(exitCode);
+  },
+  (error: unknown) => {
+    process.stderr.write(`muster-agent: ${errorSentence(error)}\n`);
+    process.exit(errorMeaning(error).exit);
+  },
+);
+
+async function main(args: readonly string[]): Promise<number> {
+  const [command, ...rest] = args;
+  if (rest.length > 0) return refuse(`too many arguments after ${JSON.stringify(command)}`);
+  switch (command) {
+    case "boot":
+      return boot();
+    case "run":
+      return run();
+    case "--version":
+    case "-V":
+      process.stdout.write(`muster-agent ${packageJson.version}\n`);
+      return 0;
+    case "--help":
+    case "-h":
+      process.stdout.write(HELP);
+      return 0;
+    case undefined:
+      return refuse("nothing to do");
+    default:
+      return refuse(`unknown command ${JSON.stringify(command)}`);
+  }
+}
+
+function refuse(why: string): number {
+  process.stderr.write(`muster-agent: ${why}\n\n${HELP}`);
+  return 2;
+}
+
+async function boot(): Promise<number> {
+  await mkdir(paths.run, { recursive: true });
+  const console = openConsole((text) => {
+    process.stdout.write(text);
+    touchAlive(paths, text);
+  }, uptimeMs);
+  const host = {
+    paths,
+    console,
+    uptimeMs,
+    now: Date.now,
+    random: Math.random,
+    sleep: (ms: number, signal: AbortSignal) => sleep(ms, undefined, { signal }),
+    run: runCommandUnchecked,
+  };
+  const end = async (result: BootResult): Promise<void> => {
+    await mkdir(dirname(paths.result), { recursive: true });
+    await writeFileAtomically(paths.result, renderResult(result));
+    // Not exit(): in about 3 % of boots under emulation Node's exit waits for ever for a thread that missed its
+    // wake-up (glibc before 2.41, pthread_cond_signal). /init acts on the file; nothing is left to clean up.
+    process.kill(process.pid, "SIGKILL");
+  };
+  const crash = (error: unknown): void => {
+    console.line(
+      `FAILED: this is a bug in muster-agent: ${error instanceof Error ? (error.stack ?? "") : ""}`,
+    );
+    // No result: /init starts the agent again a few times, then restarts the machine.
+    process.kill(process.pid, "SIGKILL");
+  };
+  process.on("uncaughtException", crash);
+  process.on("unhandledRejection", crash);
+  await end(await runBoot(host, new AbortController().signal));
+  return 0;
+}
+
+/** One line of words for a shell's `read`. */
+function renderResult(result: BootResult): string {
+  return result.kind === "switch" ? `switch_root ${result.root} ${result.init}\n` : `${result.kind}\n`;
+}
+
+/** Whatever is worth a line on the console is a sign of life for /init's watchdog. */
+function touchAlive({ alive }: HostPaths, text: string): void {
+  try {
+    writeFileSync(alive, text);
+  } catch {
+    // A full /run is told by whatever needed the space.
+  }
+}
+
+async function run(): Promise<number> {
+  const stop = new AbortController();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.once(signal, () => {
+      stop.abort();
+    });
+  }
+  const log = (line: string): void => {
+    process.stdout.write(`${line}\n`);
+  };
+  await runSession(
+    {
+      paths,
+      agentVersion: packageJson.version,
+      log,
+      uptimeMs,
+      now: Date.now,
+      random: Math.random,
+      sleep: (ms, signal) => sleep(ms, undefined, { signal }),
+    },
+    stop.signal,
+  );
+  return 0;
+}
+
+/** CLOCK_MONOTONIC counts from the start of the kernel (clock_gettime(2)), finer than /proc/uptime. */
+function uptimeMs(): number {
+  return Number(process.hrtime.bigint() / 1000n) / 1000;
+}

@@ -1,0 +1,82 @@
+import { X509Certificate } from "node:crypto";
+
+import { errorSentence } from "#proto/contract/muster-error.ts";
+import { planRetryDelayMs } from "#proto/contract/plan-retry.ts";
+import { PROTOCOL_VERSION } from "#proto/contract/protocol-version.ts";
+
+import { gatherMachine } from "../boot/gather-machine.ts";
+import { openStageClock } from "../boot/stage-clock.ts";
+import { readIdentity } from "../identity/store-identity.ts";
+import { readNodeRecord, storeStages } from "../node-record.ts";
+import { holdSession } from "./hold-session.ts";
+import type { SessionHost } from "./session-host.ts";
+
+/** A controller that serves 10,000 nodes gets them back over a minute, not at once. */
+const RECONNECT = { firstMs: 1000, maxMs: 60_000 };
+/** A session that lasted this long was a good one: the next failure starts with a short wait again. */
+const GOOD_SESSION_MS = 60_000;
+
+/**
+ * Keeps a session open with one of the controllers for as long as the node is up: reconnects for ever, with a
+ * wait that grows and jitters, going round the addresses. Returns when the signal aborts. Throws only when
+ * /run/muster holds no record or no identity: the node was not booted by muster.
+ */
+export async function runSession(host: SessionHost, signal: AbortSignal): Promise<void> {
+  const { node, stages: bootStages } = await readNodeRecord(host.paths);
+  const machine = await gatherMachine(host.paths, node.bootMac);
+  const stages = openStageClock(host.uptimeMs, bootStages);
+  const switchedMs = bootStages.find(({ stage }) => stage === "switch")?.endedMs ?? 0;
+  /** Once per boot, also when the agent is started again: what counts is the first time the node was ready. */
+  const endUserspace = async (): Promise<ReturnType<typeof stages.list>> => {
+    if (!stages.list().some(({ stage }) => stage === "userspace")) {
+      stages.record("userspace", switchedMs, Math.round(host.uptimeMs()), "");
+      await storeStages(host.paths, stages.list());
+    }
+    return stages.list();
+  };
+  for (let turn = 0, failures = 0; !signal.aborted; turn++) {
+    // Read anew each time: the certificate may have been renewed.
+    const identity = await readIdentity(host.paths.identity);
+    if (identity === undefined) throw new Error(`${host.paths.identity} holds no identity`);
+    const address = identity.agentAddresses[turn % identity.agentAddresses.length];
+    if (address === undefined) throw new Error(`${host.paths.identity} names no controller`);
+    const startedMs = host.uptimeMs();
+    try {
+      await holdSession(
+        host,
+        {
+          address,
+          identity,
+          hello: {
+            protocolVersion: PROTOCOL_VERSION,
+            agentVersion: host.agentVersion,
+            bootId: node.bootId,
+            imageName: node.image,
+            imageVersion: node.imageVersion,
+            machine,
+          },
+          onWelcome: async () => {
+            host.log(`session with ${address} open`);
+            return endUserspace();
+          },
+        },
+        signal,
+      );
+    } catch (error) {
+      if (host.uptimeMs() - startedMs > GOOD_SESSION_MS) failures = 0;
+      const delayMs = planRetryDelayMs(RECONNECT, failures++, host.random());
+      host.log(`${address}: ${errorSentence(error)}; trying again in ${(delayMs / 1000).toFixed(1)} s`);
+      warnWhenExpired(host, identity.certificatePem);
+      // Aborted while waiting: the loop's condition ends it.
+      await host.sleep(delayMs, signal).catch(() => undefined);
+    }
+  }
+}
+
+function warnWhenExpired(host: SessionHost, certificatePem: string): void {
+  const { validToDate } = new X509Certificate(certificatePem);
+  if (validToDate.getTime() > host.now()) return;
+  host.log(
+    `this node's certificate expired on ${validToDate.toISOString()}: no controller was reached in time to renew it; restart the node to enrol it again`,
+  );
+}

@@ -1,0 +1,16 @@
+import type { HostPaths } from "../host-paths.ts";
+
+/** The world as a session sees it. */
+export interface SessionHost {
+  readonly paths: HostPaths;
+  readonly agentVersion: string;
+  /** One line for the journal. */
+  readonly log: (line: string) => void;
+  readonly uptimeMs: () => number;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** Waits; rejects when the signal aborts. */
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+}
