@@ -1,0 +1,195 @@
+import type { Transaction } from "kysely";
+
+import type { MacAddress } from "#proto/contract/mac-address.ts";
+import { databaseError } from "./database-error.ts";
+import type { Inventory, Node } from "./inventory.ts";
+import { openDatabase } from "./open-database.ts";
+import type { InventoryTables } from "./schema.ts";
+import { addApiToken, deleteApiToken, listApiTokens, useApiToken } from "./store-api-tokens.ts";
+import {
+  approvePending,
+  consumeToken,
+  deletePending,
+  findIdentity,
+  findToken,
+  listPending,
+  recordIdentity,
+  recordPending,
+  requireNode,
+  storeToken,
+} from "./store-enrolment.ts";
+import { addImageVersion, deleteImage, listReferencedBlobs, loadImages, setChannel } from "./store-images.ts";
+import { addNodes, deleteNodes, loadNodes, recordMachine, updateNodes } from "./store-nodes.ts";
+
+type Tx = Transaction<InventoryTables>;
+
+/** All nodes as last read, with the two ways they are looked up. */
+interface NodeView {
+  readonly list: readonly Node[];
+  readonly byName: ReadonlyMap<string, Node>;
+  readonly byMac: ReadonlyMap<MacAddress, Node>;
+  /** Change counter of the file when it was read. */
+  readonly dataVersion: number;
+}
+
+/**
+ * Opens the inventory at `path`, creating it (mode 0600) or bringing its schema up to date.
+ *
+ * `listNodes` gives the same array until a node changes: whoever derives something large from it can keep
+ * that by identity. Throws `database-newer`, `database-unusable` and `disk-full`.
+ */
+export async function openInventory(options: {
+  readonly path: string;
+  readonly now: () => Date;
+}): Promise<Inventory> {
+  const { path, now } = options;
+  const database = await openDatabase(path);
+  const listeners = new Set<() => void>();
+  const secretsInTheMaking = new Map<string, Promise<Uint8Array>>();
+  let view: NodeView | undefined;
+  let changesSeen = 0;
+
+  async function inTransaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    try {
+      return await database.db.transaction().execute(work);
+    } catch (error) {
+      throw databaseError(error, path);
+    }
+  }
+
+  async function changingNodes<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    const result = await inTransaction(work);
+    nodesChanged();
+    return result;
+  }
+
+  function nodesChanged(): void {
+    view = undefined;
+    changesSeen += 1;
+    for (const listener of listeners) {
+      try {
+        listener();
+      } catch (error) {
+        // The change is on disk; whoever made it must not be told that it failed.
+        process.emitWarning(error instanceof Error ? error : String(error));
+      }
+    }
+  }
+
+  async function currentNodes(): Promise<NodeView> {
+    try {
+      const dataVersion = database.dataVersion();
+      if (view?.dataVersion === dataVersion) return view;
+      const seenBefore = changesSeen;
+      const list = await database.db.transaction().execute(loadNodes);
+      const fresh = viewOf(list, dataVersion);
+      if (seenBefore === changesSeen) view = fresh;
+      return fresh;
+    } catch (error) {
+      throw databaseError(error, path);
+    }
+  }
+
+  return {
+    listNodes: async () => (await currentNodes()).list,
+    findNode: async (name) => (await currentNodes()).byName.get(name),
+    findNodeByMac: async (mac) => (await currentNodes()).byMac.get(mac),
+    addNodes: async (nodes, author) => changingNodes((tx) => addNodes(tx, nodes, author, now())),
+    updateNodes: async (updates, author) => changingNodes((tx) => updateNodes(tx, updates, author, now())),
+    recordMachine: async (name, machine) => {
+      if (await inTransaction((tx) => recordMachine(tx, name, machine, now()))) nodesChanged();
+    },
+    deleteNodes: async (names, author) => changingNodes((tx) => deleteNodes(tx, names, author, now())),
+
+    listImages: async () => inTransaction((tx) => loadImages(tx)),
+    findImage: async (name) => (await inTransaction((tx) => loadImages(tx, name)))[0],
+    addImageVersion: async (version, author) =>
+      inTransaction((tx) => addImageVersion(tx, version, author, now())),
+    setChannel: async (image, channel, version, author) =>
+      inTransaction((tx) => setChannel(tx, image, channel, version, author, now())),
+    deleteImage: async (image, version, author) =>
+      inTransaction((tx) => deleteImage(tx, image, version, author, now())),
+    listReferencedBlobs: async () => inTransaction(listReferencedBlobs),
+
+    recordPending: async (machine, at) => inTransaction((tx) => recordPending(tx, machine, at)),
+    listPending: async () => inTransaction(listPending),
+    approvePending: async (claimCode, node, author) =>
+      changingNodes((tx) => approvePending(tx, claimCode, node, author, now())),
+    deletePending: async (claimCode) => inTransaction((tx) => deletePending(tx, claimCode)),
+
+    storeToken: async (token) => inTransaction((tx) => storeToken(tx, token)),
+    findToken: async (hash) => inTransaction((tx) => findToken(tx, hash)),
+    consumeToken: async (hash, keyHash, at) => inTransaction((tx) => consumeToken(tx, hash, keyHash, at)),
+    pruneTokens: async (at) => {
+      await inTransaction((tx) =>
+        tx.deleteFrom("tokens").where("expires_at", "<=", at.toISOString()).execute(),
+      );
+    },
+    recordIdentity: async (identity) => inTransaction((tx) => recordIdentity(tx, identity)),
+    findIdentity: async (node) => inTransaction((tx) => findIdentity(tx, node)),
+
+    findOrCreateSecret: async (node, name, create) => {
+      const stored = (value?: Uint8Array) =>
+        inTransaction(async (tx) => {
+          await requireNode(tx, node);
+          if (value !== undefined) {
+            // Should another process have been faster, its secret is the one.
+            await tx
+              .insertInto("secrets")
+              .values({ node, name, value })
+              .onConflict((conflict) => conflict.doNothing())
+              .execute();
+          }
+          return tx
+            .selectFrom("secrets")
+            .select("value")
+            .where("node", "=", node)
+            .where("name", "=", name)
+            .executeTakeFirst();
+        });
+      const known = await stored();
+      if (known !== undefined) return known.value;
+      const key = `${node}/${name}`;
+      const making =
+        secretsInTheMaking.get(key) ??
+        (async () => {
+          const kept = await stored(await create());
+          if (kept === undefined) throw new Error("a secret just stored is there");
+          return kept.value;
+        })().finally(() => secretsInTheMaking.delete(key));
+      secretsInTheMaking.set(key, making);
+      return making;
+    },
+
+    addApiToken: async (name, hash) => inTransaction((tx) => addApiToken(tx, name, hash, now())),
+    useApiToken: async (hash, at) => inTransaction((tx) => useApiToken(tx, hash, at)),
+    listApiTokens: async () => inTransaction(listApiTokens),
+    deleteApiToken: async (name) => inTransaction((tx) => deleteApiToken(tx, name)),
+
+    onNodesChanged: (listener) => {
+      listeners.add(listener);
+      return () => {
+        listeners.delete(listener);
+      };
+    },
+    [Symbol.asyncDispose]: async () => {
+      listeners.clear();
+      await database.close();
+    },
+  };
+}
+
+function viewOf(list: readonly Node[], dataVersion: number): NodeView {
+  return {
+    list,
+    byName: new Map(list.map((node) => [node.name, node])),
+    byMac: new Map(
+      list.flatMap((node) =>
+        node.devices.flatMap((device): readonly (readonly [MacAddress, Node])[] =>
+          device.mac === undefined ? [] : [[device.mac, node]],
+        ),
+      ),
+    ),
+    dataVersion,
+  };
+}

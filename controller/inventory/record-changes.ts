@@ -1,0 +1,54 @@
+import type { Transaction } from "kysely";
+
+import type { Author } from "./inventory.ts";
+import type { InventoryTables } from "./schema.ts";
+
+/** One thing before and after a change; undefined where it did not exist. */
+export interface Change {
+  readonly kind: "node" | "image" | "channel";
+  readonly name: string;
+  readonly before: object | undefined;
+  readonly after: object | undefined;
+}
+
+/** Rows per statement: SQLite takes 32,766 parameters, PostgreSQL 65,535. */
+export const ROWS_PER_STATEMENT = 500;
+
+/** Keeps who changed what, when and why, in the transaction of the change itself. */
+export async function recordChanges(
+  tx: Transaction<InventoryTables>,
+  changes: readonly Change[],
+  author: Author,
+  now: Date,
+): Promise<void> {
+  if (changes.length === 0) return;
+  const last = await tx
+    .selectFrom("changes")
+    .select((eb) => eb.fn.max<number | null>("id").as("id"))
+    .executeTakeFirst();
+  const set = (last?.id ?? 0) + 1;
+  for (const part of chunksOf(changes, ROWS_PER_STATEMENT)) {
+    await tx
+      .insertInto("changes")
+      .values(
+        part.map((change) => ({
+          change_set: set,
+          at: now.toISOString(),
+          author: author.user,
+          reason: author.reason ?? null,
+          kind: change.kind,
+          name: change.name,
+          before_json: change.before === undefined ? null : JSON.stringify(change.before),
+          after_json: change.after === undefined ? null : JSON.stringify(change.after),
+        })),
+      )
+      .execute();
+  }
+}
+
+/** Consecutive pieces of at most `size`. */
+export function chunksOf<T>(items: readonly T[], size: number): readonly (readonly T[])[] {
+  const chunks: (readonly T[])[] = [];
+  for (let at = 0; at < items.length; at += size) chunks.push(items.slice(at, at + size));
+  return chunks;
+}

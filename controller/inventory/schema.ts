@@ -1,0 +1,102 @@
+import type { Generated } from "kysely";
+
+/**
+ * The tables of inventory.db as migrations.ts makes them. Times are ISO 8601 in UTC, so that they sort as
+ * text and a person with sqlite3 can read them; `*_json` columns hold JSON.
+ */
+export interface InventoryTables {
+  schema_version: { version: number };
+  nodes: NodesTable;
+  devices: DevicesTable;
+  changes: ChangesTable;
+  image_series: { name: string; last_version: number };
+  images: { name: string };
+  image_versions: ImageVersionsTable;
+  image_channels: { image: string; channel: string; version: number };
+  pending_machines: PendingMachinesTable;
+  tokens: TokensTable;
+  identities: IdentitiesTable;
+  secrets: { node: string; name: string; value: Uint8Array };
+  api_tokens: { name: string; hash: string; created_at: string; last_used_at: string | null };
+}
+
+export interface NodesTable {
+  name: string;
+  revision: number;
+  image: string | null;
+  root_mode: string | null;
+  root_size_bytes: number | null;
+  kernel_arguments_json: string;
+  overlays_json: string;
+  tags_json: string;
+  comment: string | null;
+  smbios_uuid: string | null;
+  serial: string | null;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface DevicesTable {
+  node: string;
+  /** Place in the node's list, from 0: the first with a MAC boots. */
+  position: number;
+  name: string;
+  type: string;
+  mac: string | null;
+  address: string | null;
+  netmask: string | null;
+  gateway: string | null;
+  mtu: number | null;
+}
+
+/** Who changed what when and why. Rows are only ever added. */
+interface ChangesTable {
+  id: Generated<number>;
+  /** The same for all rows of one transaction: the id of its first row. */
+  change_set: number;
+  at: string;
+  author: string;
+  reason: string | null;
+  /** "node", "image" or "channel", and its name. */
+  kind: string;
+  name: string;
+  /** The whole of it before and after; null before it existed and after it was deleted. */
+  before_json: string | null;
+  after_json: string | null;
+}
+
+export interface ImageVersionsTable {
+  image: string;
+  version: number;
+  /** Everything of an ImageVersion but image, version and createdAt. */
+  details_json: string;
+  created_at: string;
+}
+
+interface PendingMachinesTable {
+  claim_code: string;
+  machine_key: string;
+  /** Everything else of a PendingMachine but the two times. */
+  details_json: string;
+  first_seen_at: string;
+  last_seen_at: string;
+}
+
+export interface TokensTable {
+  hash: string;
+  node: string;
+  boot_mac: string;
+  source_address: string;
+  expires_at: string;
+  /** Hash of the key that presented the token first. */
+  used_by_key: string | null;
+}
+
+interface IdentitiesTable {
+  node: string;
+  boot_id: string;
+  key_hash: string;
+  certificate_serial: string;
+  issued_at: string;
+  expires_at: string;
+}
