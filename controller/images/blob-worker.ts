@@ -1,0 +1,65 @@
+import { guardCalls } from "../api/grpc/authorize-calls.ts";
+import { startGrpcServer } from "../api/grpc/start-grpc-server.ts";
+import { BLOB_CHANNEL_OPTIONS, BLOB_SERVICE_DEFINITION, serveBlobs } from "./serve-blobs.ts";
+import type { BlobWorkerConfig, BlobWorkerMessage } from "./start-blob-workers.ts";
+
+/*
+ * Entry point of a blob worker: a process that node:cluster starts for musterd.
+ *
+ * Its configuration, keys included, comes as one message, so that nothing secret is in its arguments, its
+ * environment or a file. It ends when musterd does.
+ */
+
+function tell(message: BlobWorkerMessage): void {
+  if (process.connected) process.send?.(message);
+}
+
+async function serve(config: BlobWorkerConfig): Promise<void> {
+  const onBug = (error: unknown, method: string): void => {
+    tell({
+      kind: "bug",
+      method,
+      text: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    });
+  };
+  const now = (): Date => new Date();
+  const server = await startGrpcServer(
+    {
+      address: config.address,
+      port: config.port,
+      certPem: config.certPem,
+      keyPem: config.keyPem,
+      clientAuthorityPem: config.caPem,
+    },
+    {
+      services: [
+        {
+          definition: BLOB_SERVICE_DEFINITION,
+          implementation: serveBlobs({
+            blobRoot: config.blobRoot,
+            ticketKey: config.ticketKey,
+            now,
+            onBug,
+          }),
+        },
+      ],
+      guard: guardCalls({ now, onBug }),
+      maxRequestBytes: BLOB_CHANNEL_OPTIONS["grpc.max_receive_message_length"],
+      options: BLOB_CHANNEL_OPTIONS,
+    },
+  );
+  tell({ kind: "listening", port: server.port });
+}
+
+process.once("message", (config: BlobWorkerConfig) => {
+  serve(config).catch((error: unknown) => {
+    tell({ kind: "failed", text: error instanceof Error ? error.message : String(error) });
+    process.exitCode = 1;
+    process.disconnect();
+  });
+});
+process.once("disconnect", () => {
+  process.exit();
+});
+// Ctrl-C in a terminal reaches the whole process group; musterd decides when its workers end.
+process.on("SIGINT", () => undefined);

@@ -1,0 +1,163 @@
+import cluster, { type Worker } from "node:cluster";
+
+import { MusterError } from "#proto/contract/muster-error.ts";
+import { planRetryDelayMs, type RetryRule } from "#proto/contract/plan-retry.ts";
+import type { Telemetry } from "../events/telemetry.ts";
+
+/** What a worker is told when it starts. */
+export interface BlobWorkerConfig {
+  readonly address: string;
+  /** 0: any free port, the same for all workers. */
+  readonly port: number;
+  readonly certPem: string;
+  readonly keyPem: string;
+  /** The authority that nodes' certificates must be signed by. */
+  readonly caPem: string;
+  readonly ticketKey: Uint8Array;
+  readonly blobRoot: string;
+}
+
+/** What a worker tells. */
+export type BlobWorkerMessage =
+  | { readonly kind: "listening"; readonly port: number }
+  | { readonly kind: "failed"; readonly text: string }
+  | { readonly kind: "bug"; readonly method: string; readonly text: string };
+
+/** The running workers. Disposing ends them. */
+export interface BlobWorkers extends AsyncDisposable {
+  readonly port: number;
+  readonly pids: readonly number[];
+}
+
+const RESTART: RetryRule = { firstMs: 250, maxMs: 30_000 };
+/** A worker that served this long had another reason to die than the one before. */
+const STEADY_MS = 60_000;
+const START_DEADLINE_MS = 20_000;
+const STOP_GRACE_MS = 3000;
+
+/**
+ * Starts worker processes that share one port, and replaces those that die.
+ *
+ * Node.js hands connections out in turn (cluster.SCHED_RR): a node fetches over one connection, so nodes
+ * spread evenly over the workers. Throws `port-in-use` when the first worker cannot listen.
+ */
+export async function startBlobWorkers(options: {
+  /** The program of a worker: blob-worker.ts, or what it was bundled to. */
+  readonly program: string;
+  readonly count: number;
+  readonly config: BlobWorkerConfig;
+  readonly telemetry: Pick<Telemetry, "recordEvent">;
+  readonly onBug: (error: unknown, method: string) => void;
+}): Promise<BlobWorkers> {
+  const { program, config, telemetry } = options;
+  cluster.schedulingPolicy = cluster.SCHED_RR;
+  cluster.setupPrimary({ exec: program, args: [], execArgv: [], serialization: "advanced" });
+  const workers = new Set<Worker>();
+  const timers = new Set<NodeJS.Timeout>();
+  let stopping = false;
+  // Of a port the system chose, a replacement must get the same.
+  let settings = config;
+
+  const start = async (failures: number): Promise<number> => {
+    const startedAt = Date.now();
+    const worker = cluster.fork();
+    workers.add(worker);
+    worker.on("message", (message: BlobWorkerMessage) => {
+      if (message.kind === "bug") options.onBug(new Error(message.text), message.method);
+    });
+    worker.on("error", () => undefined);
+    worker.once("exit", (code: number | null, signal: string | null) => {
+      workers.delete(worker);
+      if (stopping) return;
+      const again = Date.now() - startedAt > STEADY_MS ? 0 : failures;
+      restartLater(again, code, signal);
+    });
+    return listening(worker, settings);
+  };
+  const restartLater = (failures: number, code: number | null, signal: string | null): void => {
+    const delayMs = planRetryDelayMs(RESTART, failures, Math.random());
+    telemetry.recordEvent({
+      severity: "warning",
+      kind: "blob-worker-exited",
+      what: `a blob worker ended (${signal ?? `exit status ${code ?? "unknown"}`}); another starts in ${delayMs} ms`,
+      ...(failures < 3
+        ? {}
+        : { fix: "journalctl -u musterd says why; `muster doctor` checks port and memory" }),
+    });
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      // Its exit, if it fails, is what starts the next one.
+      start(failures + 1).catch(() => undefined);
+    }, delayMs);
+    timers.add(timer);
+  };
+  const stop = async (): Promise<void> => {
+    stopping = true;
+    for (const timer of timers) clearTimeout(timer);
+    await Promise.all([...workers].map(endWorker));
+  };
+
+  try {
+    const port = await start(0);
+    settings = { ...config, port };
+    await Promise.all(Array.from({ length: options.count - 1 }, () => start(0)));
+    return {
+      port,
+      get pids() {
+        return [...workers].flatMap(({ process: { pid } }) => (pid === undefined ? [] : [pid]));
+      },
+      [Symbol.asyncDispose]: stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function listening(worker: Worker, config: BlobWorkerConfig): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      reject(new MusterError({ code: "deadline-exceeded", what: "a blob worker did not start in time" }));
+      worker.process.kill("SIGKILL");
+    }, START_DEADLINE_MS);
+    worker.once("online", () => {
+      worker.send(config, (error) => {
+        if (error !== null) reject(error);
+      });
+    });
+    worker.on("message", (message: BlobWorkerMessage) => {
+      if (message.kind === "bug") return;
+      clearTimeout(timer);
+      if (message.kind === "listening") resolve(message.port);
+      else {
+        reject(
+          new MusterError({
+            code: "port-in-use",
+            what: `blob workers cannot serve: ${message.text}`,
+            fix: "stop what has the port (ss -ltnp), or choose another for ports.blobs in muster.yaml",
+          }),
+        );
+      }
+    });
+    worker.once("exit", () => {
+      clearTimeout(timer);
+      reject(new MusterError({ code: "command-failed", what: "a blob worker ended while it started" }));
+    });
+  });
+}
+
+/** Ends a worker; boots that were streaming go on at their offset with the next musterd. */
+function endWorker(worker: Worker): Promise<void> {
+  return new Promise((resolve) => {
+    if (worker.isDead()) {
+      resolve();
+      return;
+    }
+    const timer = setTimeout(() => worker.process.kill("SIGKILL"), STOP_GRACE_MS);
+    worker.once("exit", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    worker.process.kill("SIGTERM");
+  });
+}
