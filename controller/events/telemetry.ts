@@ -57,6 +57,7 @@ export interface Telemetry extends AsyncDisposable {
   recordEvent(event: Omit<MusterEvent, "id" | "at"> & { readonly at?: Date }): void;
   /** Creates or replaces the record of `boot.bootId`. */
   recordBoot(boot: BootRecord): void;
+  /** Oldest first: the first `limit` after `afterId`, or without it the last `limit` there are. */
   listEvents(query: {
     readonly node?: string;
     readonly afterId?: number;
