@@ -29,12 +29,13 @@ test("a machine boots a kernel directly, takes what is typed, and its power-off 
     memoryMib: 512,
     serial: "SN-1",
     kernel: join(tree, "vmlinuz"),
-    initrds: [initrd],
+    initrds: [initrd, await makeMessageArchive(lab)],
     append: "console=ttyS0 panic=-1",
   });
   await machine.powerOn();
   await machine.waitForConsole("cpus 8", { deadlineMs: 60_000 });
   await machine.waitForConsole("serial SN-1", { deadlineMs: 10_000 });
+  await machine.waitForConsole("message from the second archive", { deadlineMs: 10_000 });
   await machine.waitForConsole("say a word", { deadlineMs: 10_000 });
   await machine.type("muster\n");
   await machine.waitForConsole("you said muster", { deadlineMs: 10_000 });
@@ -102,13 +103,26 @@ async function makeTalkingInitrd(lab: Lab): Promise<string> {
 /bin/busybox mount -t sysfs sys /sys
 /bin/busybox echo cpus $(/bin/busybox grep -c ^processor /proc/cpuinfo)
 /bin/busybox echo serial $(/bin/busybox cat /sys/class/dmi/id/product_serial)
+/bin/busybox echo message $(/bin/busybox cat /message)
 /bin/busybox echo say a word
 read -r word
 /bin/busybox echo you said "$word"
 /bin/busybox poweroff -f
 `;
   await writeFile(join(root, "init"), init, { mode: 0o755 });
-  const archive = join(lab.directory, "initrd.cpio");
+  return packArchive(root);
+}
+
+/** A second archive, as muster has one for the modules of each kernel. */
+async function makeMessageArchive(lab: Lab): Promise<string> {
+  const root = join(lab.directory, "message");
+  await mkdir(root);
+  await writeFile(join(root, "message"), "from the second archive\n");
+  return packArchive(root);
+}
+
+async function packArchive(root: string): Promise<string> {
+  const archive = `${root}.cpio`;
   await runCommand({
     program: "sh",
     args: ["-c", `cd "$0" && find . | cpio --quiet -o -H newc > "$1"`, root, archive],

@@ -25,6 +25,7 @@ export interface MachineSpec {
   readonly exitOnReboot?: boolean;
   /** For firmware "direct". */
   readonly kernel?: string;
+  /** One after the other, as iPXE loads them. */
   readonly initrds?: readonly string[];
   readonly append?: string;
 }
@@ -43,6 +44,8 @@ export interface MachinePlaces {
   readonly consoleSocket: string;
   /** This machine's own copy of the UEFI variables. */
   readonly ovmfVars: string;
+  /** The initrds of a direct boot in one file: QEMU takes a list only for multiboot kernels. */
+  readonly initrd: string;
 }
 
 // x86-64-v2 and what costs TCG nothing. "max" brings 5-level paging and protection features that software
@@ -106,7 +109,7 @@ function planFirmware(spec: MachineSpec, host: QemuHost, places: MachinePlaces):
       return [
         ...["-machine", "pc", "-device", `${card},romfile=`],
         ...(spec.kernel === undefined ? [] : ["-kernel", spec.kernel]),
-        ...(spec.initrds === undefined ? [] : ["-initrd", spec.initrds.join(",")]),
+        ...(spec.initrds === undefined ? [] : ["-initrd", places.initrd]),
         ...["-append", spec.append ?? "console=ttyS0"],
       ];
   }

@@ -1,4 +1,4 @@
-import { copyFile, readFile } from "node:fs/promises";
+import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 
@@ -96,6 +96,7 @@ class QemuMachine implements VirtualMachine {
       consoleLog: this.consoleLog,
       consoleSocket: join(this.#site.directory, `${this.spec.name}.sock`),
       ovmfVars: join(this.#site.directory, `${this.spec.name}-vars.fd`),
+      initrd: join(this.#site.directory, `${this.spec.name}-initrd`),
     };
   }
 
@@ -106,6 +107,7 @@ class QemuMachine implements VirtualMachine {
     this.#complaints = [];
     const complaints = this.#complaints;
     if (this.spec.firmware.startsWith("uefi")) await copyFile(host.ovmfVars, this.#places.ovmfVars);
+    if (this.spec.initrds !== undefined) await joinArchives(this.spec.initrds, this.#places.initrd);
     const qemu = await this.#site.start({
       program: host.qemu,
       args: planQemuArguments(this.spec, host, this.#places),
@@ -200,6 +202,13 @@ class QemuMachine implements VirtualMachine {
       what: `${this.spec.name} went off before it showed ${text.toString()}:\n${await this.#tail()}`,
     });
   }
+}
+
+/** Archives behind one another, each from a multiple of four bytes on, as the kernel looks for them. */
+async function joinArchives(paths: readonly string[], joined: string): Promise<void> {
+  const archives = await Promise.all(paths.map((path) => readFile(path)));
+  const padded = archives.flatMap((bytes) => [bytes, Buffer.alloc((4 - (bytes.length % 4)) % 4)]);
+  await writeFile(joined, Buffer.concat(padded));
 }
 
 /** Console text as a person would see it scroll by: no escape sequences, one kind of line end. */
