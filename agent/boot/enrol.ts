@@ -32,9 +32,9 @@ export async function enrol(
   const onAbort = (): void => {
     call.cancel();
   };
-  let late = false;
+  const answer = { late: false };
   const timer = setTimeout(() => {
-    late = true;
+    answer.late = true;
     call.cancel();
   }, FIRST_ANSWER_MS);
   signal.addEventListener("abort", onAbort, { once: true });
@@ -46,7 +46,7 @@ export async function enrol(
     }
   } catch (error) {
     signal.throwIfAborted();
-    throw late ? unanswered(target.address) : musterErrorFromGrpc(error);
+    throw answer.late ? unanswered(target.address) : musterErrorFromGrpc(error);
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", onAbort);

@@ -44,9 +44,9 @@ export async function holdSession(
   signal.throwIfAborted();
   const client = new SessionClient(opening.address, nodeCredentials(opening.identity), CHANNEL_OPTIONS);
   const stream = client.connect();
-  let late = false;
+  const answer = { late: false };
   const welcomeTimer = setTimeout(() => {
-    late = true;
+    answer.late = true;
     stream.cancel();
   }, WELCOME_DEADLINE_MS);
   const onAbort = (): void => {
@@ -76,7 +76,7 @@ export async function holdSession(
     throw new MusterError({ code: "controller-unreachable", what: "the controller ended the session" });
   } catch (error) {
     if (signal.aborted) return;
-    throw late
+    throw answer.late
       ? new MusterError({ code: "deadline-exceeded", what: "the controller said no welcome" })
       : musterErrorFromGrpc(error);
   } finally {
