@@ -1,0 +1,167 @@
+import { type BootArguments, renderBootArguments } from "#proto/contract/boot-arguments.ts";
+import { type Digest, digestHex } from "#proto/contract/digest.ts";
+import type { MacAddress } from "#proto/contract/mac-address.ts";
+import type { MusterConfig } from "../config/muster-config.ts";
+import type { ImageVersion, Node } from "../inventory/inventory.ts";
+import { validateKernelArgument } from "./validate-kernel-argument.ts";
+
+/** What iPXE tells about the machine it runs on. */
+export interface BootMachine {
+  readonly mac: MacAddress;
+  /** SMBIOS UUID and serial number; empty when the firmware has none. Shown to people, trusted by no one. */
+  readonly uuid: string;
+  readonly serial: string;
+  /** iPXE's `${platform}`: "pcbios" or "efi". */
+  readonly platform: string;
+  /** iPXE's `${buildarch}`: "i386", "x86_64", "arm64", ... The build, not the machine: undionly.kpxe is i386. */
+  readonly buildArchitecture: string;
+}
+
+/** The image a machine is to boot, or why there is none. */
+export type ImageChoice =
+  | { readonly found: true; readonly version: ImageVersion }
+  | { readonly found: false; readonly what: string; readonly fix: string };
+
+/** A file iPXE loads: the path below this controller and the name it has for the kernel. */
+export interface BootFile {
+  readonly path: string;
+  readonly name: string;
+}
+
+/** What a machine is sent to do. */
+export type BootScript =
+  | {
+      readonly do: "boot";
+      /** Lines on the console before the downloads. */
+      readonly banner: readonly string[];
+      readonly kernel: BootFile;
+      /** In the order the kernel unpacks them. */
+      readonly initramfs: readonly BootFile[];
+      readonly arguments: readonly string[];
+      readonly retryAfterSeconds: number;
+    }
+  /** Nothing to boot: say so, wait, try again. */
+  | { readonly do: "wait"; readonly banner: readonly string[]; readonly retryAfterSeconds: number };
+
+/** What {@link planBootScript} decides from. */
+export interface BootFacts {
+  readonly machine: BootMachine;
+  /** Absent: nobody knows the machine; it boots into discovery. */
+  readonly node?: Pick<Node, "name" | "kernelArguments">;
+  readonly image: ImageChoice;
+  /** Absent for machines nobody knows. */
+  readonly token?: string;
+  readonly config: Pick<MusterConfig, "controller" | "ports" | "boot">;
+  readonly authorityFingerprint: string;
+  readonly now: Date;
+}
+
+const RETRY_AFTER_SECONDS = 30;
+/** COMMAND_LINE_SIZE of x86 and arm64 is 2048, with the closing NUL. */
+const LONGEST_COMMAND_LINE = 2047;
+/** iPXE takes 254 words (include/ipxe/parseopt.h, MAX_ARGUMENTS); 40 are left for our own. */
+const MOST_ARGUMENTS = 200;
+
+/** Which base archive fits a kernel. Kernels with squashfs have zlib, so a kernel with only xz gets gzip's. */
+export function baseArchiveName(features: ImageVersion["features"]): "base-zstd.cpio" | "base-gzip.cpio" {
+  return features.squashfsCompression === "zstd" && features.initramfsCompression === "zstd"
+    ? "base-zstd.cpio"
+    : "base-gzip.cpio";
+}
+
+/**
+ * Decides what a machine boots.
+ *
+ * | image | architecture | arguments | result |
+ * |---|---|---|---|
+ * | none | | | wait, says which and what to do |
+ * | found | of another machine | | wait |
+ * | found | fits | cannot be passed through iPXE | wait, says which |
+ * | found | fits | fine | boot |
+ *
+ * Site arguments come first, then the node's; muster's own come last, where the agent takes them from, so that
+ * no argument of a node changes whom it trusts.
+ */
+export function planBootScript(facts: BootFacts): BootScript {
+  const { node, image, machine } = facts;
+  const who = node === undefined ? `unknown machine ${machine.mac}` : `${node.name} (${machine.mac})`;
+  const wait = (what: string, fix: string): BootScript => ({
+    do: "wait",
+    banner: [`muster: ${who}`, `muster: cannot boot: ${what}`, `muster: ${fix}`],
+    retryAfterSeconds: RETRY_AFTER_SECONDS,
+  });
+  if (!image.found) return wait(image.what, image.fix);
+  const { version } = image;
+  const label = `${version.image} version ${version.version}`;
+  if (!runsOn(version.architecture, machine)) {
+    return wait(
+      `image ${label} is for ${version.architecture}, this machine is ${machine.buildArchitecture}`,
+      "give the node an image of its architecture: muster node set NODE --image NAME",
+    );
+  }
+  const chosen = [...facts.config.boot.kernelArguments, ...(node?.kernelArguments ?? [])];
+  const bad = chosen.flatMap((argument) => {
+    const reason = validateKernelArgument(argument);
+    return reason === undefined ? [] : [{ argument, reason }];
+  })[0];
+  if (bad !== undefined) {
+    return wait(
+      `kernel argument ${bad.argument.slice(0, 60)} ${bad.reason}`,
+      "correct kernelArguments of the node, or boot.kernelArguments in muster.yaml",
+    );
+  }
+  const initramfs = [
+    { path: `/boot/base/${baseArchiveName(version.features)}`, name: "base.img" },
+    blobFile(version.modules.digest, "modules.img"),
+  ];
+  // The EFI stub loads what `initrd=` names from iPXE's files; a BIOS kernel got them from iPXE and ignores it.
+  const words = [
+    ...initramfs.map((file) => `initrd=${file.name}`),
+    ...chosen,
+    ...renderBootArguments(bootArguments(facts, version)),
+  ];
+  if (words.join(" ").length > LONGEST_COMMAND_LINE || chosen.length > MOST_ARGUMENTS) {
+    return wait(
+      `the kernel command line is longer than ${LONGEST_COMMAND_LINE} characters or ${MOST_ARGUMENTS} arguments`,
+      "shorten kernelArguments of the node, or boot.kernelArguments in muster.yaml",
+    );
+  }
+  return {
+    do: "boot",
+    banner: [
+      `muster: ${who} boots ${label}, kernel ${version.kernelRelease}`,
+      ...(node === undefined ? ["muster: nobody knows this machine yet; it boots to wait for approval"] : []),
+    ],
+    kernel: blobFile(version.kernel.digest, "vmlinuz"),
+    initramfs,
+    arguments: words,
+    retryAfterSeconds: RETRY_AFTER_SECONDS,
+  };
+}
+
+/** The URL path of a kernel or module archive. */
+export function blobFile(digest: Digest, name: string): BootFile {
+  return { path: `/boot/blob/${digestHex(digest)}/${name}`, name };
+}
+
+function bootArguments(facts: BootFacts, version: ImageVersion): BootArguments {
+  const { controller, ports, boot } = facts.config;
+  return {
+    controllers: [`${controller.address}:${ports.enrolment}`, ...controller.alternatives],
+    authorityFingerprint: facts.authorityFingerprint,
+    ...(facts.token === undefined ? {} : { token: facts.token }),
+    kernelDigest: version.kernel.digest,
+    bootMac: facts.machine.mac,
+    time: Math.floor(facts.now.getTime() / 1000),
+    giveUpAfterSeconds: boot.giveUpAfterSeconds,
+    rebootAfterSeconds: boot.rebootAfterSeconds,
+    rescue: false,
+  };
+}
+
+/** An i386 iPXE runs on x86-64 machines; an unknown one is given the benefit of the doubt. */
+function runsOn(architecture: ImageVersion["architecture"], machine: BootMachine): boolean {
+  const isArm = machine.buildArchitecture.startsWith("arm");
+  const isX86 = /^(i386|x86_64)$/.test(machine.buildArchitecture);
+  return architecture === "aarch64" ? !isX86 : !isArm;
+}

@@ -1,0 +1,94 @@
+import type { BootService } from "./boot-clients.ts";
+import type { BootScript } from "./plan-boot-script.ts";
+
+/** How often start.ipxe asks for the machine's script before it restarts the machine. */
+const TRIES = 10;
+const TRY_AFTER_SECONDS = 6;
+
+/**
+ * The script every iPXE starts with: it asks for the machine's own by what iPXE knows of it. `netX` is the interface
+ * iPXE booted from. A failed line ends an iPXE script and leaves the machine to its firmware, so each has an
+ * alternative; `reboot` is missing from some builds, and then it starts over.
+ */
+export function renderStartScript(service: BootService): string {
+  const url = `${urlOf(service)}/boot/ipxe?mac=\${netX/mac}&uuid=\${uuid}&serial=\${serial:uristring}&platform=\${platform}&buildarch=\${buildarch}`;
+  const lines = [
+    "#!ipxe",
+    ":start",
+    ...Array.from({ length: TRIES }, () => [
+      `chain --replace --autofree ${url} || echo muster: ${service.address}:${service.port} does not answer, trying again`,
+      `sleep ${TRY_AFTER_SECONDS} ||`,
+    ]).flat(),
+    "echo muster: no boot script from the controller, restarting",
+    "reboot || goto start",
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/** The script of one machine. Every line is one planned here, whatever the plan's texts hold. */
+export function renderIpxe(script: BootScript, service: BootService): string {
+  const base = urlOf(service);
+  const again = [
+    `sleep ${script.retryAfterSeconds} ||`,
+    "reboot ||",
+    `chain --replace --autofree ${base}/boot/start.ipxe ||`,
+    "goto failed",
+  ];
+  const banner = script.banner.map((text) => `echo ${renderEcho(text)}`);
+  if (script.do === "wait") {
+    return lines([
+      "#!ipxe",
+      ...banner,
+      `echo muster: trying again in ${script.retryAfterSeconds} s`,
+      ":failed",
+      ...again,
+    ]);
+  }
+  return lines([
+    "#!ipxe",
+    ...banner,
+    "imgfree ||",
+    `kernel --name ${script.kernel.name} ${base}${script.kernel.path} ${script.arguments.map(renderKernelWord).join(" ")} || goto failed`,
+    ...script.initramfs.map((file) => `initrd --name ${file.name} ${base}${file.path} || goto failed`),
+    "boot || goto failed",
+    ":failed",
+    `echo muster: the kernel could not be loaded or started, restarting in ${script.retryAfterSeconds} s`,
+    ...again,
+  ]);
+}
+
+/**
+ * A kernel argument that `validateKernelArgument` lets pass, as iPXE hands it on unchanged. Operators and comments
+ * are recognised before settings are expanded, so a setting that does not exist, and therefore expands to nothing,
+ * in front of a word makes it an ordinary word.
+ */
+export function renderKernelWord(argument: string): string {
+  return argument
+    .split(" ")
+    .map((word) => (/^(#.*|&&|\|\||;)$/.test(word) || word.endsWith("\\") ? shield(word) : word))
+    .join(" ");
+}
+
+const NOTHING = "${muster-nothing}";
+
+/** At both ends, because a "\" that ends a line would join it with the next. */
+function shield(word: string): string {
+  return `${NOTHING}${word}${NOTHING}`;
+}
+
+/** Text for the console: what iPXE could take for more than text becomes "?" (there is nothing to be restored). */
+function renderEcho(text: string): string {
+  return text
+    .replaceAll(/\s+/g, " ")
+    .replaceAll(/[^\x20-\x7e]|[$\\]/g, "?")
+    .replaceAll(/(^| )(?:#|&&|\|\||;)/g, "$1?")
+    .slice(0, 300);
+}
+
+function urlOf(service: BootService): string {
+  return `http://${service.address}:${service.port}`;
+}
+
+function lines(all: readonly string[]): string {
+  return `${all.join("\n")}\n`;
+}

@@ -1,0 +1,250 @@
+import { access } from "node:fs/promises";
+import { join } from "node:path";
+import { type TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import { Type } from "typebox";
+
+import { type Digest, digestOfHex } from "#proto/contract/digest.ts";
+import { readMacAddress } from "#proto/contract/mac-address.ts";
+import { errorMeaning, errorSentence, MusterError } from "#proto/contract/muster-error.ts";
+import type { MusterConfig } from "../config/muster-config.ts";
+import type { MusterEvent } from "../events/telemetry.ts";
+import type { BlobStore } from "../images/blob-store.ts";
+import type { Fleet } from "../sessions/fleet.ts";
+import { findIpxeBinaries } from "./gather-dnsmasq-facts.ts";
+import type { NetbootLog } from "./netboot-log.ts";
+import { renderIpxe, renderStartScript } from "./render-ipxe.ts";
+import { type BootResolution, resolveBoot } from "./resolve-boot.ts";
+import { createFileHasher, serveFile } from "./serve-file.ts";
+
+/** What {@link createBootServer} works with. */
+export interface BootServerEffects extends BootResolution {
+  readonly config: MusterConfig;
+  readonly blobs: Pick<BlobStore, "verifiedPath">;
+  readonly fleet: Pick<Fleet, "scriptServed" | "artifactServed">;
+  readonly onEvent: (event: Omit<MusterEvent, "id" | "at">) => void;
+  readonly log: NetbootLog;
+}
+
+/** The longest URL of ours has 130 characters and a serial number. */
+const LONGEST_URL = 1024;
+/** iPXE keeps one connection per machine; a full cluster restarts at once. */
+const MOST_CONNECTIONS = 16_384;
+/** A download that moved no byte for this long is over. */
+const STALLED_MS = 120_000;
+const BASE_ARCHIVES = ["base-zstd.cpio", "base-gzip.cpio"];
+/** Addresses remembered so that an event can name the node that was booting from there. */
+const MOST_REMEMBERED = 20_000;
+
+const machineQuery = Type.Object({
+  mac: Type.String({ maxLength: 32 }),
+  uuid: Type.String({ maxLength: 64, default: "" }),
+  serial: Type.String({ maxLength: 256, default: "" }),
+  platform: Type.String({ maxLength: 32, default: "" }),
+  buildarch: Type.String({ maxLength: 32, default: "" }),
+});
+
+/**
+ * The boot artifacts over plain HTTP, for firmware and iPXE, which cannot check certificates we could give them.
+ * Nothing secret is served but the one-time token in a machine's script, and nothing is kept: any musterd can
+ * answer any request. What the kernel loads from here it verifies later: the agent trusts only the authority.
+ *
+ * GET and HEAD: /boot/start.ipxe, /boot/ipxe?mac=..., /boot/blob/HEX/NAME, /boot/base/FILE, /boot/ipxe-bin/FILE,
+ * /healthz. The caller listens and closes.
+ */
+export function createBootServer(effects: BootServerEffects): FastifyInstance {
+  const { config, log } = effects;
+  const service = { address: config.controller.address, port: config.ports.http };
+  const hashOf = createFileHasher();
+  const bootingAt = new Map<string, string>();
+  const server = fastify({
+    exposeHeadRoutes: false,
+    bodyLimit: 1024,
+    requestTimeout: 15_000,
+    connectionTimeout: STALLED_MS,
+    keepAliveTimeout: 10_000,
+    http: { maxHeaderSize: 8192, headersTimeout: 10_000 },
+    // Downloads in progress end with the server: iPXE asks again.
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 128 },
+    frameworkErrors: (_error, _request, reply) => {
+      void (reply as FastifyReply).code(400).type("text/plain").send("bad URL\n");
+    },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  server.server.maxConnections = MOST_CONNECTIONS;
+  server.addHook("onRequest", async (request, reply) => {
+    if ((request.raw.url ?? "").length > LONGEST_URL) {
+      return reply.code(414).type("text/plain").send("URL too long\n");
+    }
+  });
+  server.setNotFoundHandler((_request, reply) => notFound(reply));
+  server.setErrorHandler((error, request, reply) => {
+    const given =
+      error instanceof Error && "statusCode" in error ? Number(error.statusCode) : errorMeaning(error).http;
+    const status = given >= 400 && given < 600 ? given : 500;
+    if (status >= 500)
+      log.error(
+        { url: request.url, from: sourceOf(request), error: errorSentence(error) },
+        "boot request failed",
+      );
+    const text = status < 500 || error instanceof MusterError ? errorSentence(error) : "internal error";
+    return reply.code(status).type("text/plain").send(`${text}\n`);
+  });
+
+  const artifactSent = (request: FastifyRequest, name: string): ((bytes: number) => void) => {
+    const startedAt = new Date();
+    return (bytes) => {
+      effects.fleet.artifactServed(sourceOf(request), name, bytes, startedAt, new Date());
+    };
+  };
+
+  server.route({
+    method: ["GET", "HEAD"],
+    url: "/healthz",
+    handler: (_request, reply) => reply.type("text/plain").send("ok\n"),
+  });
+
+  server.route({
+    method: ["GET", "HEAD"],
+    url: "/boot/start.ipxe",
+    handler: (_request, reply) => reply.type("text/plain").send(renderStartScript(service)),
+  });
+
+  server.route({
+    method: ["GET", "HEAD"],
+    url: "/boot/ipxe",
+    schema: { querystring: machineQuery },
+    handler: async (request, reply) => {
+      const { query } = request;
+      const mac = readMacAddress(query.mac);
+      if (mac === undefined) return reply.code(400).type("text/plain").send("mac= is no MAC address\n");
+      // A HEAD must not mint a token that nobody gets.
+      if (request.method === "HEAD") return reply.type("text/plain").send();
+      const address = sourceOf(request);
+      const now = new Date();
+      const machine = {
+        mac,
+        uuid: query.uuid,
+        serial: query.serial,
+        platform: query.platform,
+        buildArchitecture: query.buildarch,
+      };
+      const { script, node } = await resolveBoot(effects, machine, address, now);
+      effects.fleet.scriptServed({ mac, address, ...(node === undefined ? {} : { node: node.name }) }, now);
+      remember(bootingAt, address, node?.name ?? mac);
+      if (script.do === "boot") log.info({ mac, node: node?.name, address }, "boot script served");
+      else
+        log.warn(
+          { mac, node: node?.name, address, why: script.banner.slice(1) },
+          "machine has nothing to boot",
+        );
+      return reply.type("text/plain").header("cache-control", "no-store").send(renderIpxe(script, service));
+    },
+  });
+
+  server.route({
+    method: ["GET", "HEAD"],
+    url: "/boot/blob/:hex/:name",
+    schema: {
+      params: Type.Object({
+        hex: Type.String({ pattern: "^[0-9a-f]{64}$" }),
+        name: Type.String({ pattern: "^[a-z0-9.-]{1,40}$" }),
+      }),
+    },
+    handler: async (request, reply) => {
+      const digest = digestOfHex(request.params.hex);
+      // Root layers and overlays go to enrolled nodes only.
+      if (!(await isBootBlob(effects, digest))) return notFound(reply);
+      const path = await effects.blobs.verifiedPath(digest).catch((error: unknown) => {
+        effects.onEvent(badBlobEvent(error, request.params.name, bootingAt.get(sourceOf(request))));
+        throw error;
+      });
+      return serveFile(
+        request,
+        reply,
+        { path, etag: request.params.hex },
+        artifactSent(request, request.params.name),
+      );
+    },
+  });
+
+  server.route({
+    method: ["GET", "HEAD"],
+    url: "/boot/base/:file",
+    schema: { params: Type.Object({ file: Type.String() }) },
+    handler: async (request, reply) => {
+      const file = BASE_ARCHIVES.find((one) => one === request.params.file);
+      if (file === undefined) return notFound(reply);
+      const path = join(config.paths.artifacts, file);
+      if (!(await isReadable(path))) {
+        throw new MusterError({
+          code: "initramfs-build-failed",
+          what: `the base initramfs ${path} is missing`,
+          fix: "reinstall muster, or correct paths.artifacts in muster.yaml",
+        });
+      }
+      return serveFile(request, reply, { path, etag: await hashOf(path) }, artifactSent(request, file));
+    },
+  });
+
+  server.route({
+    method: ["GET", "HEAD"],
+    url: "/boot/ipxe-bin/:file",
+    schema: { params: Type.Object({ file: Type.String() }) },
+    handler: async (request, reply) => {
+      const binaries = new Map<string, string>(await findIpxeBinaries(config.paths.ipxe));
+      const path = binaries.get(request.params.file);
+      return path === undefined
+        ? notFound(reply)
+        : serveFile(request, reply, { path, etag: await hashOf(path) });
+    },
+  });
+
+  return server;
+}
+
+async function isBootBlob(effects: BootServerEffects, digest: Digest): Promise<boolean> {
+  const images = await effects.inventory.listImages();
+  return images.some((image) =>
+    image.versions.some((version) => version.kernel.digest === digest || version.modules.digest === digest),
+  );
+}
+
+function badBlobEvent(
+  error: unknown,
+  name: string,
+  node: string | undefined,
+): Omit<MusterEvent, "id" | "at"> {
+  const isOurs = error instanceof MusterError;
+  return {
+    severity: "error",
+    kind: isOurs ? error.code : "blob-unreadable",
+    ...(node === undefined ? {} : { node }),
+    what: `${node ?? "a machine"} was not given ${name}: ${errorSentence(error)}`,
+    fix: (isOurs ? error.fix : undefined) ?? "import the image again: muster image import DIR --name NAME",
+  };
+}
+
+/** The client's address; IPv4 over an IPv6 socket as plain IPv4. */
+function sourceOf(request: FastifyRequest): string {
+  return (request.socket.remoteAddress ?? "").replace(/^::ffff:(?=\d+\.)/, "");
+}
+
+function notFound(reply: FastifyReply): FastifyReply {
+  return reply.code(404).type("text/plain").send("not found\n");
+}
+
+/** The oldest go first: a Map keeps the order of insertion. */
+function remember(map: Map<string, string>, key: string, value: string): void {
+  map.delete(key);
+  map.set(key, value);
+  const oldest = map.keys().next().value;
+  if (map.size > MOST_REMEMBERED && oldest !== undefined) map.delete(oldest);
+}
+
+async function isReadable(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
