@@ -1,0 +1,242 @@
+import type { ServerDuplexStream } from "@grpc/grpc-js";
+
+import { MusterError } from "#proto/contract/muster-error.ts";
+import type { NodeName } from "#proto/contract/node-name.ts";
+import { PROTOCOL_VERSION } from "#proto/contract/protocol-version.ts";
+import type {
+  ConnectRequest,
+  ConnectResponse,
+  Hello,
+  RenewCertificate,
+  SessionServer,
+} from "#proto/gen/muster/v1/session.ts";
+import { grpcErrorFrom } from "#proto/host/grpc-errors.ts";
+import { nodeOf, type VerifiedNode } from "../api/grpc/authorize-calls.ts";
+import type { CertificateAuthority } from "../identity/certificate-authority.ts";
+import type { Inventory } from "../inventory/inventory.ts";
+import type { Fleet } from "./fleet.ts";
+import { parsePrintable, parseStages } from "./parse-boot-report.ts";
+
+/** What sessions work with. */
+export interface SessionParts {
+  readonly inventory: Pick<Inventory, "findNode" | "findIdentity" | "recordIdentity" | "onNodesChanged">;
+  readonly authority: Pick<CertificateAuthority, "issueNode">;
+  readonly fleet: Pick<Fleet, "sessionOpened" | "heartbeat" | "sessionReady" | "sessionClosed">;
+  readonly heartbeatSeconds: number;
+  readonly certificateSeconds: number;
+  readonly now: () => Date;
+  readonly onBug: (error: unknown, method: string) => void;
+}
+
+/** The Session service and its open sessions. Disposing ends its watch over deleted nodes. */
+export interface SessionService extends Disposable {
+  readonly server: SessionServer;
+  readonly openSessions: () => number;
+}
+
+type Stream = ServerDuplexStream<ConnectRequest, ConnectResponse>;
+
+interface OpenSession {
+  readonly caller: VerifiedNode & { readonly address: string };
+  readonly end: (error: MusterError) => void;
+  certificateExpiresAt: Date;
+}
+
+/** A stream that does not say hello has no business here. */
+const HELLO_DEADLINE_MS = 15_000;
+/** A renewal costs two signatures; one agent needs a few a day. */
+const RENEW_AGAIN_MS = 10_000;
+const MAX_CSR_BYTES = 4096;
+const MAX_WORD = 64;
+
+/**
+ * Serves the one long-lived stream of each booted node.
+ *
+ * A stream ends when its node is deleted, when the node opens another one, and when its certificate expired
+ * without being renewed: a stream must not live on rights that a new call would no longer have.
+ */
+export function serveSession(parts: SessionParts): SessionService {
+  const sessions = new Map<NodeName, OpenSession>();
+  const unsubscribe = parts.inventory.onNodesChanged(() => {
+    endDeleted(parts, sessions).catch((error: unknown) => {
+      parts.onBug(error, "Connect");
+    });
+  });
+  return {
+    server: {
+      connect: (stream) => {
+        runSession(parts, sessions, stream);
+      },
+    },
+    openSessions: () => sessions.size,
+    [Symbol.dispose]: unsubscribe,
+  };
+}
+
+function runSession(parts: SessionParts, sessions: Map<NodeName, OpenSession>, stream: Stream): void {
+  const caller = nodeOf(stream);
+  let session: OpenSession | undefined;
+  let renewedAt = -Infinity;
+  let ended = false;
+  const close = (): void => {
+    ended = true;
+    clearTimeout(helloTimer);
+    if (session === undefined || sessions.get(caller.node) !== session) return;
+    sessions.delete(caller.node);
+    parts.fleet.sessionClosed(caller.node, caller.bootId, parts.now());
+  };
+  const fail = (error: unknown): void => {
+    if (ended) return;
+    if (!(error instanceof MusterError)) parts.onBug(error, "Connect");
+    close();
+    stream.emit("error", grpcErrorFrom(error));
+  };
+  const helloTimer = setTimeout(() => {
+    fail(invalid("no hello within 15 s"));
+  }, HELLO_DEADLINE_MS);
+
+  const handle = async ({ message }: ConnectRequest): Promise<void> => {
+    if (message?.$case === "hello") {
+      if (session !== undefined) throw invalid("a second hello on one stream");
+      clearTimeout(helloTimer);
+      session = { caller, end: fail, certificateExpiresAt: caller.certificateExpiresAt };
+      open(parts, sessions, session, message.value);
+      stream.write(welcome(parts));
+      return;
+    }
+    if (session === undefined) throw invalid("the first message was no hello");
+    if (session.certificateExpiresAt < parts.now()) {
+      throw new MusterError({
+        code: "certificate-refused",
+        what: `the certificate of ${caller.node} expired and was not renewed`,
+        fix: "power-cycle the node: each boot gets a new certificate",
+      });
+    }
+    parts.fleet.heartbeat(caller.node, caller.bootId, parts.now());
+    switch (message?.$case) {
+      case "heartbeat":
+      case undefined:
+        // Undefined: a message of a newer agent. Ignoring it is what lets releases differ by one.
+        return;
+      case "ready": {
+        const { uptimeMs, stages } = message.value;
+        const boot = { bootId: caller.bootId, uptimeMs, stages: parseStages(stages) };
+        parts.fleet.sessionReady(caller.node, boot, parts.now());
+        return;
+      }
+      case "renewCertificate": {
+        const nowMs = parts.now().getTime();
+        if (nowMs - renewedAt < RENEW_AGAIN_MS) throw tooOften(caller.node);
+        renewedAt = nowMs;
+        const renewed = await renew(parts, caller, message.value);
+        session.certificateExpiresAt = renewed.expiresAt;
+        stream.write({
+          message: { $case: "renewedCertificate", value: { certificate: renewed.certificateDer } },
+        });
+        return;
+      }
+    }
+  };
+  // One message at a time, in order; the stream is not read further while one is handled.
+  stream.on("data", (request: ConnectRequest) => {
+    if (ended) return;
+    stream.pause();
+    handle(request).then(() => stream.resume(), fail);
+  });
+  stream.on("end", () => {
+    close();
+    stream.end();
+  });
+  stream.on("cancelled", close);
+  stream.on("error", close);
+}
+
+function open(
+  parts: SessionParts,
+  sessions: Map<NodeName, OpenSession>,
+  session: OpenSession,
+  hello: Hello,
+): void {
+  const { caller } = session;
+  if (hello.bootId !== caller.bootId) {
+    throw new MusterError({
+      code: "permission-denied",
+      what: `the certificate of ${caller.node} is for another boot than its hello`,
+      fix: "power-cycle the node",
+    });
+  }
+  const earlier = sessions.get(caller.node);
+  sessions.set(caller.node, session);
+  earlier?.end(
+    new MusterError({ code: "certificate-refused", what: `${caller.node} opened another session` }),
+  );
+  parts.fleet.sessionOpened(
+    caller.node,
+    {
+      bootId: caller.bootId,
+      address: caller.address,
+      agentVersion: parsePrintable(hello.agentVersion, MAX_WORD),
+      image: parsePrintable(hello.imageName, MAX_WORD),
+      imageVersion: hello.imageVersion,
+    },
+    parts.now(),
+  );
+}
+
+/** A new certificate for the same node and the same boot; refused when the node has enrolled again since. */
+async function renew(
+  parts: SessionParts,
+  caller: VerifiedNode,
+  request: RenewCertificate,
+): Promise<Awaited<ReturnType<CertificateAuthority["issueNode"]>>> {
+  if (request.certificateRequest.length > MAX_CSR_BYTES) throw invalid("a certificate request of over 4 KiB");
+  const identity = await parts.inventory.findIdentity(caller.node);
+  if (identity?.bootId !== caller.bootId) {
+    throw new MusterError({
+      code: "certificate-refused",
+      what: `${caller.node} was deleted or has enrolled again since`,
+      fix: "power-cycle the node: each boot gets a new certificate",
+    });
+  }
+  const issued = await parts.authority.issueNode({
+    csrDer: request.certificateRequest,
+    node: caller.node,
+    bootId: caller.bootId,
+    lifetimeSeconds: parts.certificateSeconds,
+  });
+  await parts.inventory.recordIdentity({
+    node: caller.node,
+    bootId: caller.bootId,
+    keyHash: issued.keyHash,
+    certificateSerial: issued.serial,
+    issuedAt: parts.now(),
+    expiresAt: issued.expiresAt,
+  });
+  return issued;
+}
+
+async function endDeleted(parts: SessionParts, sessions: Map<NodeName, OpenSession>): Promise<void> {
+  for (const [node, session] of [...sessions]) {
+    if ((await parts.inventory.findNode(node)) !== undefined) continue;
+    session.end(
+      new MusterError({
+        code: "certificate-refused",
+        what: `node ${node} was deleted`,
+        fix: "add it again, then power-cycle it",
+      }),
+    );
+  }
+}
+
+function welcome(parts: SessionParts): ConnectResponse {
+  const value = { protocolVersion: PROTOCOL_VERSION, heartbeatSeconds: parts.heartbeatSeconds };
+  return { message: { $case: "welcome", value } };
+}
+
+function tooOften(node: NodeName): MusterError {
+  return new MusterError({ code: "too-many-requests", what: `${node} renews its certificate too often` });
+}
+
+function invalid(what: string): MusterError {
+  return new MusterError({ code: "request-invalid", what: `session refused: ${what}` });
+}
