@@ -49,6 +49,8 @@ export async function buildBase(
   }
   const unsquashfs = await findProgram("unsquashfs", "squashfs-tools");
   const setfattr = await findProgram("setfattr", "attr");
+  // Images carry their ACLs in a list, squashfs has no place for them: usr/lib/muster/image.acl.
+  const setfacl = await findProgram("setfacl", "acl");
   const squashfs = await packAgent(inputs, setfattr, signal);
   const agentArchive = writeCpio([{ kind: "file", path: "agent.squashfs", mode: 0o644, content: squashfs }]);
 
@@ -64,19 +66,20 @@ export async function buildBase(
     { kind: "character-device", path: "dev/console", mode: 0o600, major: 5, minor: 1 },
     { kind: "file", path: "bin/unsquashfs", mode: 0o755, content: await readFile(unsquashfs) },
     { kind: "file", path: "bin/setfattr", mode: 0o755, content: await readFile(setfattr) },
+    { kind: "file", path: "bin/setfacl", mode: 0o755, content: await readFile(setfacl) },
     ...(["proc", "sys", "run", "tmp", "newroot"] as const).map(
       (path) => ({ kind: "directory", path, mode: 0o755 }) as const,
     ),
     ...(await gatherBusybox(signal)),
     ...(await gatherLibraries(
-      [inputs.agent, unsquashfs, setfattr, await findProgram("busybox", "busybox-static")],
+      [inputs.agent, unsquashfs, setfattr, setfacl, await findProgram("busybox", "busybox-static")],
       signal,
     )),
   ];
   const rest = await compressArchive(
     writeCpio(withParents(files)),
     inputs.compression,
-    inputs.scratch,
+    { effort: "release", scratch: inputs.scratch },
     signal,
   );
   const archive = Buffer.concat([agentArchive, rest]);

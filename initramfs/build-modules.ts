@@ -84,7 +84,7 @@ export async function buildModules(inputs: ModulesInputs, signal: AbortSignal): 
   const archive = await compressArchive(
     writeCpio(withParents(entries)),
     inputs.compression,
-    inputs.scratch,
+    { effort: "import", scratch: inputs.scratch },
     signal,
   );
   await mkdir(dirname(inputs.out), { recursive: true });
