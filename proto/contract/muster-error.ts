@@ -130,7 +130,9 @@ export function errorMeaning(error: unknown): ErrorMeaning {
 export function errorSentence(error: unknown): string {
   const parts: string[] = [];
   for (let at: unknown = error; at !== undefined && at !== null; ) {
-    const text = at instanceof Error ? at.message : typeof at === "string" ? at : "unknown error";
+    const message = at instanceof Error ? at.message : typeof at === "string" ? at : "unknown error";
+    // grpc-js puts number and name of the status before what the other side said.
+    const text = message.replace(/^\d{1,2} [A-Z_]+: /, "");
     if (!parts.some((said) => said.includes(text))) parts.push(text);
     at = at instanceof Error ? at.cause : undefined;
   }
