@@ -38,7 +38,7 @@ export async function makeTestHost(
     paths: hostPathsAt(root),
     console: openConsole((text) => lines.push(text.replace(/^\[.*?\] muster: /, "").trimEnd()), uptimeMs),
     uptimeMs,
-    now: () => Date.now(),
+    now: () => 1_000_000,
     random: () => 0,
     sleep: async (ms, signal) => {
       signal.throwIfAborted();
