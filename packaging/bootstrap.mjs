@@ -77,6 +77,8 @@ const LAB_NEEDS = [
   { program: "nsenter", apt: "util-linux", dnf: "util-linux" },
   { program: "mount", apt: "mount", dnf: "util-linux" },
   { program: "openssl", apt: "openssl", dnf: "openssl" },
+  // Anybody but root runs the lab in a user namespace with the users of /etc/subuid.
+  ...(process.getuid?.() === 0 ? [] : [{ program: "newuidmap", apt: "uidmap", dnf: "shadow-utils" }]),
 ];
 
 /** Ends the set-up with one sentence. */

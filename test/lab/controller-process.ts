@@ -224,7 +224,7 @@ function definedEnvironment(): Record<string, string> {
 }
 
 /** Where the blob store keeps a blob. `digest` is "sha256:HEX" or the hex alone. */
-export async function findBlobFile(controller: ControllerProcess, digest: string): Promise<string> {
+async function findBlobFile(controller: ControllerProcess, digest: string): Promise<string> {
   const hex = digest.replace(/^sha256:/, "");
   const store = join(controller.stateDirectory, "blobs");
   const files = await readdir(store, { recursive: true, withFileTypes: true });

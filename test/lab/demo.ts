@@ -45,9 +45,7 @@ function say(line: string): void {
 }
 
 function readOptions(): { readonly nodes: number; readonly exit: boolean } {
-  const { values } = parseArgs({
-    options: { nodes: { type: "string", default: "2" }, exit: { type: "boolean", default: false } },
-  });
+  const values = parseWords();
   const nodes = Number(values.nodes);
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > MAX_NODES) {
     throw new MusterError({
@@ -57,6 +55,16 @@ function readOptions(): { readonly nodes: number; readonly exit: boolean } {
     });
   }
   return { nodes, exit: values.exit };
+}
+
+function parseWords(): { readonly nodes: string; readonly exit: boolean } {
+  try {
+    return parseArgs({
+      options: { nodes: { type: "string", default: "2" }, exit: { type: "boolean", default: false } },
+    }).values;
+  } catch (cause) {
+    throw new MusterError({ code: "argument-invalid", what: errorSentence(cause), fix: USAGE });
+  }
 }
 
 async function main(interrupt: AbortSignal): Promise<void> {

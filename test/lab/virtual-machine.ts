@@ -9,7 +9,7 @@ import { findQemuHost } from "./find-qemu-host.ts";
 import { type MachinePlaces, type MachineSpec, planQemuArguments } from "./plan-qemu-arguments.ts";
 import { waitFor } from "./wait-for.ts";
 
-export type { LabFirmware, MachineSpec } from "./plan-qemu-arguments.ts";
+export type { MachineSpec } from "./plan-qemu-arguments.ts";
 
 /** A machine plugged into the lab's bridge. Made switched off. */
 export interface VirtualMachine {
@@ -212,7 +212,7 @@ async function joinArchives(paths: readonly string[], joined: string): Promise<v
 }
 
 /** Console text as a person would see it scroll by: no escape sequences, one kind of line end. */
-export function stripTerminalCodes(raw: string): string {
+function stripTerminalCodes(raw: string): string {
   return (
     raw
       // CSI sequences (ECMA-48 section 5.4), then the two-byte ones.
