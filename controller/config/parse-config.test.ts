@@ -141,7 +141,7 @@ logging: verbose
       'muster.yaml:10:10: dhcp.lease: "1 hour" is not a duration; write a number and s, m, h or d, for example 10m',
       "muster.yaml:11:1: ports.enrolment: port 9881 is already ports.http; give each service its own port",
       'muster.yaml:13:8: ports.api: "443" is not a port; use 1 to 65535',
-      'muster.yaml:15:28: boot.kernelArguments[1]: "console=ttyS0 init=/bin/sh" is not one word of a kernel command line; one list element per argument',
+      'muster.yaml:15:28: boot.kernelArguments[1]: "console=ttyS0 init=/bin/sh" holds a blank outside "..."; one list element per argument',
       expect.stringMatching(/^muster\.yaml:18:7: enrolment\.rules\[0\]: has no condition, so every machine/),
       expect.stringMatching(/^muster\.yaml:18:14: enrolment\.rules\[0\]\.names: ./),
       "muster.yaml:19:7: enrolment.rules[1].names: is missing",

@@ -1,6 +1,7 @@
 import { closestWords } from "#proto/contract/closest-words.ts";
 import { readMacAddress } from "#proto/contract/mac-address.ts";
 
+import { validateKernelArgument } from "../netboot/validate-kernel-argument.ts";
 import { readIpv4, readIpv4Network } from "./ipv4.ts";
 import type { ReadResult, ScalarReader } from "./yaml-section.ts";
 
@@ -67,13 +68,14 @@ export const readKernelArgument: ScalarReader<string> = (text) => {
 };
 
 /**
- * What is wrong with a kernel argument from an operator, if anything. It is one word of printable ASCII, at
- * most 256 bytes (the kernel splits its command line at blanks), and none the controller says itself.
+ * What is wrong with a kernel argument from an operator, if anything: it stands in a boot script, so what iPXE
+ * or the kernel would take apart is refused, and so is what the controller says itself.
  */
 export function kernelArgumentProblem(text: string): string | undefined {
   const [name = ""] = text.split("=");
-  if (!/^[\x21-\x7e]{1,256}$/.test(text)) return `${quoted(text)} is not one word of a kernel command line`;
-  return RESERVED_ARGUMENTS.has(name) ? `${name} is said by the controller alone` : undefined;
+  if (RESERVED_ARGUMENTS.has(name)) return `${name} is said by the controller alone`;
+  const wrong = validateKernelArgument(text);
+  return wrong === undefined ? undefined : `${quoted(text)} ${wrong}`;
 }
 
 /** Whether text holds a control character: those that end lines, hide text or speak to terminals. */

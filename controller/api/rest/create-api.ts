@@ -142,11 +142,15 @@ function asMusterError(error: unknown): MusterError | undefined {
   if (!(error instanceof Error)) return undefined;
   const { validation, validationContext, statusCode } = error as Partial<FastifyError>;
   if (validation !== undefined) {
+    // typebox reports an unknown key twice: at the object, and as a value for which no schema is
+    const reasons = validation.filter(({ keyword }) => keyword !== "boolean");
     return requestInvalid(
-      validation.map(({ instancePath, message = "is not valid", params, keyword }) => ({
-        at: pathOf(validationContext ?? "", instancePath),
-        what: keyword === "additionalProperties" ? unknownKeys(params) : message,
-      })),
+      (reasons.length === 0 ? validation : reasons).map(
+        ({ instancePath, message = "is not valid", params, keyword }) => ({
+          at: pathOf(validationContext ?? "", instancePath),
+          what: keyword === "additionalProperties" ? unknownKeys(params) : message,
+        }),
+      ),
     );
   }
   if (statusCode === undefined || statusCode >= 500 || statusCode < 400) return undefined;

@@ -91,7 +91,7 @@ export async function* followEvents(
   signal: AbortSignal,
 ): AsyncGenerator<string> {
   const backlog: MusterEvent[] = [];
-  const reader = { isBehind: false };
+  const reader = { isBehind: false, isBeatDue: false };
   let wake = Promise.withResolvers<undefined>();
   const rouse = (): void => {
     wake.resolve(undefined);
@@ -104,7 +104,10 @@ export async function* followEvents(
     rouse();
   });
   const isOver = (): boolean => signal.aborted || reader.isBehind;
-  const beat = setInterval(rouse, KEEP_ALIVE_MS);
+  const beat = setInterval(() => {
+    reader.isBeatDue = true;
+    rouse();
+  }, KEEP_ALIVE_MS);
   signal.addEventListener("abort", rouse, { once: true });
   try {
     let lastId = query.afterId ?? 0;
@@ -122,7 +125,8 @@ export async function* followEvents(
       }
       await wake.promise;
       wake = Promise.withResolvers<undefined>();
-      if (backlog.length === 0 && !isOver()) yield "\n";
+      if (reader.isBeatDue) yield "\n";
+      reader.isBeatDue = false;
     }
   } finally {
     clearInterval(beat);

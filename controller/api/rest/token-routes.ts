@@ -35,14 +35,6 @@ export function addTokenRoutes(api: TypedApi, deps: ApiDependencies): void {
           fix: "use 1 to 32 letters, digits, '.', '_' and '-'",
         });
       }
-      const taken = await deps.inventory.listApiTokens();
-      if (taken.some((token) => token.name === name)) {
-        throw new MusterError({
-          code: "token-exists",
-          what: `there is a token ${name} already`,
-          fix: `choose another name, or delete that one: muster token delete ${name}`,
-        });
-      }
       // the prefix lets people and secret scanners see what leaked
       const token = `muster_${deps.randomBytes(32).toString("base64url")}`;
       await deps.inventory.addApiToken(name, hashToken(token));
@@ -60,14 +52,6 @@ export function addTokenRoutes(api: TypedApi, deps: ApiDependencies): void {
       },
     },
     async ({ params: { name } }, reply) => {
-      const known = await deps.inventory.listApiTokens();
-      if (!known.some((token) => token.name === name)) {
-        throw new MusterError({
-          code: "not-found",
-          what: `there is no token ${JSON.stringify(name.slice(0, 100))}`,
-          fix: "`muster token list` shows them",
-        });
-      }
       await deps.inventory.deleteApiToken(name);
       return reply.code(204).send(null);
     },

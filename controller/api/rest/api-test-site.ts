@@ -1,0 +1,138 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { readMacAddress } from "#proto/contract/mac-address.ts";
+import type { NodeName } from "#proto/contract/node-name.ts";
+import type { BootRecord, MusterEvent, Telemetry } from "../../events/telemetry.ts";
+import { openBlobStore } from "../../images/open-blob-store.ts";
+import type { PendingMachine } from "../../inventory/inventory.ts";
+import { openInventory } from "../../inventory/open-inventory.ts";
+import type { Fleet, NodeStatus } from "../../sessions/fleet.ts";
+import type { ApiDependencies, DoctorFinding } from "./api-dependencies.ts";
+
+/** A controller for tests: real inventory and blob store in a temporary directory, everything else in memory. */
+export interface TestSite extends AsyncDisposable {
+  readonly deps: ApiDependencies;
+  readonly directory: string;
+  /** What the fleet knows, by node. */
+  readonly statuses: Map<string, NodeStatus>;
+  readonly boots: BootRecord[];
+  readonly findings: DoctorFinding[];
+  /** Records an event and tells its listeners. */
+  happen(event: Omit<MusterEvent, "id" | "at">): void;
+  /** Puts a machine into the list of those waiting. */
+  wait(claimCode: string, mac: string): Promise<PendingMachine>;
+  readonly forgotten: string[];
+}
+
+export const TEST_NOW = new Date("2026-11-20T12:00:00.000Z");
+
+export async function openTestSite(): Promise<TestSite> {
+  const directory = await mkdtemp(join(tmpdir(), "muster-api-"));
+  const inventory = await openInventory({ path: join(directory, "inventory.sqlite"), now: () => TEST_NOW });
+  const blobs = await openBlobStore({ directory: join(directory, "blobs") });
+  const statuses = new Map<string, NodeStatus>();
+  const boots: BootRecord[] = [];
+  const events: MusterEvent[] = [];
+  const findings: DoctorFinding[] = [];
+  const forgotten: string[] = [];
+  const listeners = new Set<(event: MusterEvent) => void>();
+  const happen = (event: Omit<MusterEvent, "id" | "at">): void => {
+    const recorded = { ...event, id: events.length + 1, at: TEST_NOW };
+    events.push(recorded);
+    for (const listener of listeners) listener(recorded);
+  };
+  const telemetry: Telemetry = {
+    recordEvent: happen,
+    recordBoot: (boot) => void boots.push(boot),
+    listEvents: async ({ node, afterId = 0, limit }) =>
+      events
+        .filter((event) => event.id > afterId && (node === undefined || event.node === node))
+        .slice(-limit),
+    listBoots: async ({ node, limit }) =>
+      boots.filter((boot) => node === undefined || boot.node === node).slice(0, limit),
+    onEvent: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    flush: async () => undefined,
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+  const ignore = (): void => undefined;
+  const fleet: Fleet = {
+    dhcpSeen: ignore,
+    scriptServed: ignore,
+    artifactServed: ignore,
+    pendingSeen: ignore,
+    enrolled: ignore,
+    planServed: ignore,
+    stagesReported: ignore,
+    failureReported: ignore,
+    sessionOpened: ignore,
+    heartbeat: ignore,
+    sessionReady: ignore,
+    sessionClosed: ignore,
+    forget: (node) => void forgotten.push(node),
+    statusOf: (node: NodeName) => statuses.get(node) ?? { node, state: "new" },
+    onChange: () => ignore,
+  };
+  return {
+    directory,
+    statuses,
+    boots,
+    findings,
+    happen,
+    forgotten,
+    wait: (claimCode, mac) => {
+      const bootMac = readMacAddress(mac);
+      if (bootMac === undefined) throw new Error(`bad MAC in a test: ${mac}`);
+      return inventory.recordPending(
+        {
+          claimCode,
+          machineKey: `uuid/${mac}`,
+          bootMac,
+          macs: [bootMac],
+          smbiosUuid: "4c4c4544-0000-1000-8000-000000000001",
+          serial: "S100",
+          vendor: "Acme\u001b[31m",
+          product: "X1",
+          architecture: "x86_64",
+          firmware: "efi",
+          cpus: 64,
+          sockets: 2,
+          memoryBytes: 256_000_000_000,
+          cpuModel: "Imaginary 7",
+          address: "10.77.0.131",
+        },
+        new Date(TEST_NOW.getTime() - 65_000),
+      );
+    },
+    deps: {
+      inventory,
+      telemetry,
+      fleet,
+      blobs,
+      enrolments: {
+        approve: async (claimCode, { name, fields }, author) =>
+          inventory.approvePending(
+            claimCode,
+            { name, fields: { kernelArguments: [], overlays: [], tags: {}, devices: [], ...fields } },
+            author,
+          ),
+        reject: async (claimCode) => inventory.deletePending(claimCode),
+      },
+      listOverlays: async () => [{ name: "site", path: "/var/lib/muster/overlays/site" }],
+      runDoctor: async () => findings,
+      renderSnippet: async (format) => `# for ${format}\nnext-server 10.77.0.1;\n`,
+      authority: { fingerprint: "ab".repeat(32), certificatePem: "-----BEGIN CERTIFICATE-----\n" },
+      version: "0.1.0",
+      startedAt: new Date(TEST_NOW.getTime() - 3_600_000),
+      now: () => TEST_NOW,
+      randomBytes: (size) => Buffer.alloc(size, 7),
+    },
+    [Symbol.asyncDispose]: async () => {
+      await inventory[Symbol.asyncDispose]();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}

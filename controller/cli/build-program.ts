@@ -1,0 +1,260 @@
+import { Command, Option } from "commander";
+
+import type { CliContext, OutputFormat } from "./cli-context.ts";
+
+/** The options every command has. */
+export interface GlobalOptions {
+  readonly output: OutputFormat;
+  readonly socket?: string;
+  readonly controller?: string;
+  readonly token?: string;
+  readonly caFingerprint?: string;
+}
+
+/** Makes the context of a command from the options it was given. */
+export type ContextMaker = (options: GlobalOptions) => CliContext;
+
+/** Runs a command with its context; the number is the exit status. */
+type Run<A extends unknown[]> = (context: CliContext, ...args: A) => Promise<number>;
+
+/**
+ * The tree of all commands, with nothing behind them loaded: what a command needs is imported when it runs,
+ * so that `muster version` and completion stay fast. `ended` is told the exit status of the command that ran.
+ */
+export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number) => void): Command {
+  const program = new Command("muster")
+    .description("Operates a cluster: nodes, images, boots")
+    .addOption(
+      new Option("-o, --output <format>", "how to print data")
+        .choices(["table", "json", "yaml"])
+        .default("table"),
+    )
+    .option("--socket <path>", "the controller's socket (MUSTER_SOCKET)")
+    .option("--controller <url>", "a controller elsewhere, https://HOST:9884 (MUSTER_CONTROLLER)")
+    .option("--token <token>", "its token; better in MUSTER_TOKEN, where no process list shows it")
+    .option("--ca-fingerprint <hex>", "SHA-256 of its authority, from `muster status` there (MUSTER_CA)")
+    .helpCommand("help [command]", "help for a command");
+
+  /** Adapts a function of context, arguments and options to commander. */
+  const run =
+    <A extends unknown[]>(load: () => Promise<Run<A>>) =>
+    async (...given: unknown[]): Promise<void> => {
+      const command = given.pop() as Command;
+      const context = makeContext(command.optsWithGlobals());
+      const action = await load();
+      try {
+        ended(await action(context, ...(given as A)));
+      } finally {
+        await context.api[Symbol.asyncDispose]();
+      }
+    };
+
+  const node = program.command("node").description("the machines of the cluster");
+  node
+    .command("list")
+    .argument("[nodeset]", "names: c[001-064],login")
+    .description("nodes and what they do")
+    .addOption(
+      new Option("--state <state>", "only nodes in this state").choices([
+        "new",
+        "booting",
+        "ready",
+        "unreachable",
+        "failed",
+      ]),
+    )
+    .option("--watch", "show it again every second, until Ctrl-C")
+    .action(run(async () => (await import("./node-commands.ts")).listNodes));
+  node
+    .command("show")
+    .argument("<node>", "its name")
+    .description("everything about one node")
+    .action(run(async () => (await import("./node-commands.ts")).showNode));
+  addFieldOptions(
+    node.command("add").argument("<nodeset>", "names: c[001-064]").description("add nodes, all or none"),
+  ).action(run(async () => (await import("./node-change-commands.ts")).addNodes));
+  addFieldOptions(
+    node
+      .command("set")
+      .argument("<nodeset>", "names: c[001-064]")
+      .description("change nodes, all or none; an empty value unsets"),
+  )
+    .option("--untag <key...>", "remove tags")
+    .action(run(async () => (await import("./node-change-commands.ts")).setNodes));
+  node
+    .command("delete")
+    .argument("<nodeset>", "names: c[001-064]")
+    .description("delete nodes with their identity and secrets")
+    .option("-y, --yes", "do not ask")
+    .action(run(async () => (await import("./node-change-commands.ts")).deleteNodes));
+  node
+    .command("pending")
+    .description("machines that wait for approval")
+    .action(run(async () => (await import("./pending-commands.ts")).listPending));
+  node
+    .command("approve")
+    .argument("<code...>", "claim codes, from the consoles or `muster node pending`")
+    .description("make waiting machines nodes; they boot on at once")
+    .requiredOption("--name <nodeset>", "their names, in the order of the codes")
+    .option("--image <name>", "image they boot")
+    .action(run(async () => (await import("./pending-commands.ts")).approvePending));
+  node
+    .command("reject")
+    .argument("<code>", "claim code")
+    .description("turn a waiting machine away")
+    .action(run(async () => (await import("./pending-commands.ts")).rejectPending));
+  node
+    .command("boots")
+    .argument("<node>", "its name")
+    .description("the last boots, stage by stage, newest first")
+    .option("--limit <count>", "how many", "3")
+    .option("--kernel-log", "with the end of the kernel log of boots that failed")
+    .action(run(async () => (await import("./node-commands.ts")).showBoots));
+
+  const image = program.command("image").description("the root file systems that nodes boot");
+  image
+    .command("list")
+    .description("images and the version nodes boot")
+    .action(run(async () => (await import("./image-commands.ts")).listImages));
+  image
+    .command("show")
+    .argument("<image>", "its name")
+    .description("the versions of an image")
+    .action(run(async () => (await import("./image-commands.ts")).showImage));
+  image
+    .command("import")
+    .argument("<directory>", "the tree: what is to be / on the nodes")
+    .description("pack a directory tree as the next version of an image (as root, to keep its owners)")
+    .requiredOption("--name <image>", "the image")
+    .option(
+      "--temporary-directory <path>",
+      "where the packed image lies until it is uploaded (default: TMPDIR)",
+    )
+    .action(run(async () => (await import("./import-command.ts")).importTree));
+  image
+    .command("channel")
+    .description("names for versions")
+    .command("set")
+    .argument("<image>", "its name")
+    .argument("<channel>", "stable is what nodes boot")
+    .argument("<version>", "a number, as `muster image show` has it")
+    .description("move a channel to a version")
+    .action(run(async () => (await import("./image-commands.ts")).setChannel));
+  image
+    .command("delete")
+    .argument("<image>", "its name")
+    .description("delete an image, or one version")
+    .option("--version <number>", "only this version")
+    .option("-y, --yes", "do not ask")
+    .action(run(async () => (await import("./image-commands.ts")).deleteImage));
+
+  program
+    .command("overlay")
+    .description("files laid over images")
+    .command("list")
+    .description("static overlays of this controller")
+    .action(run(async () => (await import("./site-commands.ts")).listOverlays));
+  program
+    .command("dhcp")
+    .description("DHCP and TFTP")
+    .command("show")
+    .description("what to put into the site's own DHCP server (dhcp.mode: external)")
+    .addOption(
+      new Option("--format <server>", "for which server")
+        .choices(["dnsmasq", "isc", "kea"])
+        .default("dnsmasq"),
+    )
+    .action(run(async () => (await import("./site-commands.ts")).showDhcp));
+  program
+    .command("events")
+    .description("what happened, oldest first")
+    .option("--follow", "go on as it happens, until Ctrl-C")
+    .option("--node <node>", "only of this node")
+    .option("--limit <count>", "how many of the last", "100")
+    .action(run(async () => (await import("./site-commands.ts")).showEvents));
+  program
+    .command("doctor")
+    .description("what would keep nodes from booting; exit status 3 when something would")
+    .action(run(async () => (await import("./site-commands.ts")).runDoctor));
+  program
+    .command("initramfs")
+    .description("what nodes load first")
+    .command("list")
+    .argument("<what>", "an archive, a directory of archives, or an image")
+    .description("what is inside, with sizes")
+    .action(run(async () => (await import("./initramfs-command.ts")).listInitramfs));
+
+  const token = program.command("token").description("access to the API from elsewhere");
+  token
+    .command("create")
+    .argument("<name>", "who or what it is for")
+    .description("make a token and print it, once")
+    .action(run(async () => (await import("./token-commands.ts")).createToken));
+  token
+    .command("list")
+    .description("tokens by name")
+    .action(run(async () => (await import("./token-commands.ts")).listTokens));
+  token
+    .command("delete")
+    .argument("<token>", "its name")
+    .description("void a token at once")
+    .action(run(async () => (await import("./token-commands.ts")).deleteToken));
+
+  program
+    .command("config")
+    .description("the controller's configuration")
+    .command("check")
+    .argument("[file]", "default /etc/muster/muster.yaml")
+    .description("read muster.yaml and say everything that is wrong with it")
+    .action(run(async () => (await import("./check-config-command.ts")).checkConfig));
+  program
+    .command("status")
+    .description("the controller and its nodes in figures")
+    .action(run(async () => (await import("./site-commands.ts")).showStatus));
+  program
+    .command("version")
+    .description("version of this program")
+    .action(
+      run<[]>(async () => async (context) => {
+        await context.print({ version: context.version }, () => `muster ${context.version}\n`);
+        return 0;
+      }),
+    );
+  program
+    .command("completion")
+    .argument("<shell>", "bash")
+    .description("a script for the shell: source <(muster completion bash)")
+    .action(run(async () => (await import("./completion-commands.ts")).printCompletion));
+  program
+    .command("__complete", { hidden: true })
+    .argument("[words...]", "the line so far; the last word is the one to complete")
+    .allowUnknownOption()
+    .action(
+      run<[readonly string[]]>(async () => {
+        const { complete } = await import("./completion-commands.ts");
+        return async (context, words) => complete(context, program, words);
+      }),
+    );
+  return program;
+}
+
+function addFieldOptions(command: Command): Command {
+  return command
+    .option("--image <name>", "image to boot")
+    .addOption(
+      new Option("--root-mode <mode>", "how the root is kept in memory").choices(["squashfs", "tmpfs", ""]),
+    )
+    .option("--kernel-argument <word...>", "appended to the kernel command line; one word each")
+    .option("--overlay <name...>", "system overlays, in order")
+    .option("--tag <key=value...>", "tags")
+    .option("--comment <text>", "a line for people")
+    .option(
+      "--device <name>",
+      "the network device that the options below are about (default: the first, or eno1)",
+    )
+    .option("--mac <address>", "its MAC; several nodes: one each, with commas between")
+    .option("--address <ipv4>", "its address; several nodes: that of the first, the others get the next ones")
+    .option("--netmask <mask>", "its netmask")
+    .option("--gateway <ipv4>", "its default router")
+    .option("--mtu <bytes>", "its MTU");
+}

@@ -1,0 +1,128 @@
+import type { Command } from "commander";
+
+import { MusterError } from "#proto/contract/muster-error.ts";
+
+import type { CliContext } from "./cli-context.ts";
+
+/**
+ * The words before the cursor go to `muster __complete`, which prints what may follow, a word a line. COMP_WORDS
+ * splits at "=" and ":"; names have neither.
+ */
+const BASH_SCRIPT = `# bash completion for muster: source <(muster completion bash)
+_muster() {
+  local IFS=$'\\n'
+  COMPREPLY=( $(compgen -W "$(muster __complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)" -- "\${COMP_WORDS[COMP_CWORD]}") )
+}
+complete -o default -F _muster muster
+`;
+
+/** `muster completion bash`. */
+export async function printCompletion(context: CliContext, shell: string): Promise<number> {
+  if (shell !== "bash") {
+    throw new MusterError({
+      code: "argument-invalid",
+      what: `there is no completion for ${shell}`,
+      fix: "bash has one",
+    });
+  }
+  context.process.out(BASH_SCRIPT);
+  return 0;
+}
+
+/** `muster __complete -- WORD...`: what the last word may become. Never fails: a prompt is no place for errors. */
+export async function complete(
+  context: CliContext,
+  program: Command,
+  words: readonly string[],
+): Promise<number> {
+  const at = locate(program, words.slice(0, -1));
+  const last = words.at(-1) ?? "";
+  const candidates = last.startsWith("-") ? optionsOf(at.command) : await argumentsOf(context, at);
+  const found = candidates.filter((word) => word.startsWith(last));
+  context.process.out(found.map((word) => `${word}\n`).join(""));
+  return 0;
+}
+
+interface CursorPlace {
+  readonly command: Command;
+  /** How many arguments of the command are there already. */
+  readonly argumentIndex: number;
+  /** The option whose value is being typed. */
+  readonly option: string | undefined;
+}
+
+function locate(program: Command, words: readonly string[]): CursorPlace {
+  let command = program;
+  let argumentIndex = 0;
+  let option: string | undefined;
+  for (const word of words) {
+    const child = command.commands.find((candidate) => candidate.name() === word);
+    if (option !== undefined) option = undefined;
+    else if (word.startsWith("-")) option = valueOption(command, word);
+    else if (child !== undefined) command = child;
+    else argumentIndex += 1;
+  }
+  return { command, argumentIndex, option };
+}
+
+function valueOption(command: Command, word: string): string | undefined {
+  for (let at: Command | null = command; at !== null; at = at.parent) {
+    const found = at.options.find((option) => option.long === word || option.short === word);
+    if (found !== undefined) return found.required ? found.long : undefined;
+  }
+  return undefined;
+}
+
+function optionsOf(command: Command): readonly string[] {
+  const options: string[] = ["--help"];
+  for (let at: Command | null = command; at !== null; at = at.parent) {
+    options.push(...at.options.flatMap((option) => option.long ?? []));
+  }
+  return options;
+}
+
+async function argumentsOf(
+  context: CliContext,
+  { command, argumentIndex, option }: CursorPlace,
+): Promise<readonly string[]> {
+  for (let at: Command | null = command; at !== null && option !== undefined; at = at.parent) {
+    const choices = at.options.find((candidate) => candidate.long === option)?.argChoices;
+    if (choices !== undefined) return choices.filter((choice) => choice !== "");
+  }
+  const visible = command.commands.map((child) => child.name()).filter((name) => !name.startsWith("_"));
+  if (option === undefined && visible.length > 0) return visible;
+  const declared = command.registeredArguments;
+  const argument =
+    declared[argumentIndex] ?? (declared.at(-1)?.variadic === true ? declared.at(-1) : undefined);
+  const kind = option === undefined ? argument?.name() : option.replace(/^--/, "");
+  try {
+    return await namesOf(context, kind);
+  } catch {
+    return [];
+  }
+}
+
+async function namesOf({ api }: CliContext, kind: string | undefined): Promise<readonly string[]> {
+  const named = (items: readonly { readonly name: string }[]): readonly string[] =>
+    items.map(({ name }) => name);
+  switch (kind) {
+    case "node":
+    case "nodeset":
+      return named((await api.get<{ nodes: readonly { name: string }[] }>("/nodes")).nodes);
+    case "image":
+      return named((await api.get<{ images: readonly { name: string }[] }>("/images")).images);
+    case "overlay":
+      return named((await api.get<{ overlays: readonly { name: string }[] }>("/overlays")).overlays);
+    case "token":
+      return named((await api.get<{ tokens: readonly { name: string }[] }>("/tokens")).tokens);
+    case "code":
+      return (await api.get<{ pending: readonly { claimCode: string }[] }>("/pending")).pending.map(
+        ({ claimCode }) => claimCode,
+      );
+    case "shell":
+      return ["bash"];
+    case undefined:
+    default:
+      return [];
+  }
+}

@@ -1,0 +1,90 @@
+import { MusterError } from "#proto/contract/muster-error.ts";
+
+import type { BootView, NodeView, PendingView } from "../api/rest/schemas.ts";
+import type { CliContext } from "./cli-context.ts";
+import { renderNode, renderNodeSummary, renderNodeTable } from "./render-nodes.ts";
+import { renderCount } from "./render-text.ts";
+import { renderWaterfall } from "./render-waterfall.ts";
+
+const WATCH_INTERVAL_MS = 1000;
+/** Home, and erase to the end of the screen: redraws without flicker. */
+const REDRAW = "\u001b[H\u001b[J";
+
+/** `muster node list`. */
+export async function listNodes(
+  context: CliContext,
+  nodeset: string | undefined,
+  options: { readonly state?: string; readonly watch?: true },
+): Promise<number> {
+  const { api, process } = context;
+  const query = { names: nodeset, state: options.state };
+  do {
+    const [{ nodes }, { pending }] = await Promise.all([
+      api.get<{ nodes: readonly NodeView[] }>("/nodes", query),
+      api.get<{ pending: readonly PendingView[] }>("/pending"),
+    ]);
+    if (options.watch === true && process.outIsTerminal) process.out(REDRAW);
+    if (nodes.length > 0 || context.output !== "table") {
+      await context.print(nodes, () => renderNodeTable(nodes, process.now()));
+    }
+    if (nodes.length > 0) context.note(renderNodeSummary(nodes));
+    else context.note(emptyNote(options.state, nodeset));
+    if (pending.length > 0) {
+      context.note(
+        `${renderCount(pending.length, "machine waits", "machines wait")} for approval: muster node pending`,
+      );
+    }
+  } while (options.watch === true && (await waitedForNext(context)));
+  return 0;
+}
+
+/** `muster node show`. */
+export async function showNode(context: CliContext, name: string): Promise<number> {
+  const node = await context.api.get<NodeView>(`/nodes/${encodeURIComponent(name)}`);
+  await context.print(node, () => renderNode(node, context.process.now()));
+  return 0;
+}
+
+/** `muster node boots`. */
+export async function showBoots(
+  context: CliContext,
+  name: string,
+  options: { readonly limit: string; readonly kernelLog?: true },
+): Promise<number> {
+  const limit = readLimit(options.limit);
+  // asked first: a name that does not exist is an error, a node that never booted is not
+  await context.api.get<NodeView>(`/nodes/${encodeURIComponent(name)}`);
+  const { boots } = await context.api.get<{ boots: readonly BootView[] }>("/boots", { node: name, limit });
+  if (boots.length === 0) context.note(`${name} has not booted yet`);
+  await context.print(boots, () =>
+    boots
+      .map((boot) =>
+        renderWaterfall(boot, { kernelLog: options.kernelLog === true, now: context.process.now() }),
+      )
+      .join("\n"),
+  );
+  return 0;
+}
+
+/** Reads a count given on the command line. */
+export function readLimit(text: string): number {
+  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
+  throw new MusterError({
+    code: "argument-invalid",
+    what: `--limit ${text} is not a number from 1`,
+    fix: "for example --limit 10",
+  });
+}
+
+async function waitedForNext({ process }: CliContext): Promise<boolean> {
+  if (process.signal.aborted) return false;
+  return process.wait(WATCH_INTERVAL_MS).then(
+    () => true,
+    () => false,
+  );
+}
+
+function emptyNote(state: string | undefined, nodeset: string | undefined): string {
+  if (state !== undefined) return `no ${nodeset === undefined ? "node" : `node of ${nodeset}`} is ${state}`;
+  return "there are no nodes yet: muster node add NAME --mac MAC, or power a machine on and see muster node pending";
+}

@@ -1,0 +1,67 @@
+import type { EventView, FindingView, OverlayView, SiteStatus } from "../api/rest/schemas.ts";
+import { type CliContext, EXIT_FINDINGS } from "./cli-context.ts";
+import { readLimit } from "./node-commands.ts";
+import { renderEvent, renderFindings, renderOverlayTable, renderStatus } from "./render-site.ts";
+import { renderCount } from "./render-text.ts";
+
+/** `muster overlay list`. */
+export async function listOverlays(context: CliContext): Promise<number> {
+  const { overlays } = await context.api.get<{ overlays: readonly OverlayView[] }>("/overlays");
+  if (overlays.length > 0 || context.output !== "table") {
+    await context.print(overlays, () => renderOverlayTable(overlays));
+  }
+  if (overlays.length === 0)
+    context.note("there are no static overlays yet: make NAME/rootfs below paths.overlays");
+  return 0;
+}
+
+/** `muster dhcp show`. */
+export async function showDhcp(context: CliContext, options: { readonly format: string }): Promise<number> {
+  const snippet = await context.api.get<{ format: string; text: string }>("/dhcp/snippet", {
+    format: options.format,
+  });
+  await context.print(snippet, () => snippet.text);
+  return 0;
+}
+
+/** `muster events`. With --follow and -o json or yaml, each event is a document (a line of JSON) of its own. */
+export async function showEvents(
+  context: CliContext,
+  options: { readonly follow?: true; readonly node?: string; readonly limit: string },
+): Promise<number> {
+  const query = { node: options.node, limit: readLimit(options.limit) };
+  const { process, api } = context;
+  if (options.follow !== true) {
+    const { events } = await api.get<{ events: readonly EventView[] }>("/events", query);
+    if (events.length === 0) context.note("nothing has happened yet");
+    await context.print(events, () => events.map(renderEvent).join(""));
+    return 0;
+  }
+  for await (const event of api.follow<EventView>("/events", { ...query, follow: true }, process.signal)) {
+    if (context.output === "json") process.out(`${JSON.stringify(event)}\n`);
+    else {
+      if (context.output === "yaml") process.out("---\n");
+      await context.print(event, () => renderEvent(event));
+    }
+  }
+  if (process.signal.aborted) return 0;
+  context.note("muster: the controller ended the stream");
+  return EXIT_FINDINGS;
+}
+
+/** `muster doctor`. */
+export async function runDoctor(context: CliContext): Promise<number> {
+  const { findings } = await context.api.get<{ findings: readonly FindingView[] }>("/doctor");
+  await context.print(findings, () => renderFindings(findings));
+  const errors = findings.filter(({ severity }) => severity === "error").length;
+  const warnings = findings.filter(({ severity }) => severity === "warning").length;
+  context.note(`${renderCount(errors, "error")}, ${renderCount(warnings, "warning")}`);
+  return errors > 0 ? EXIT_FINDINGS : 0;
+}
+
+/** `muster status`. */
+export async function showStatus(context: CliContext): Promise<number> {
+  const status = await context.api.get<SiteStatus>("/status");
+  await context.print(status, () => renderStatus(status));
+  return 0;
+}
