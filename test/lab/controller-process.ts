@@ -167,7 +167,7 @@ class LabController implements ControllerProcess {
       {
         program: join(this.#dist, "muster"),
         args,
-        env: { ...definedEnvironment(), MUSTER_SOCKET: this.socketPath },
+        env: { ...plainEnvironment(), MUSTER_SOCKET: this.socketPath },
         deadlineMs: options.deadlineMs ?? COMMAND_DEADLINE_MS,
       },
       options.signal,
@@ -216,9 +216,10 @@ class LabController implements ControllerProcess {
   }
 }
 
-function definedEnvironment(): Record<string, string> {
+/** This process's environment without what would point the muster command at another controller. */
+function plainEnvironment(): Record<string, string> {
   const entries = Object.entries(process.env).flatMap(([name, value]) =>
-    value === undefined ? [] : [[name, value]],
+    value === undefined || name.startsWith("MUSTER_") ? [] : [[name, value]],
   );
   return Object.fromEntries(entries) as Record<string, string>;
 }

@@ -241,7 +241,8 @@ async function showResult(
 Type next, in another terminal:
   export MUSTER_SOCKET=${controller.socketPath}
   ${muster} node show ${first}
-  ${muster} event list
+  ${muster} events
+  ${muster} doctor
   less -R ${lab.machines[0]?.consoleLog ?? ""}`);
 }
 
