@@ -39,6 +39,7 @@ export interface HostPaths {
     readonly busybox: string;
     readonly unsquashfs: string;
     readonly setfattr: string;
+    readonly setfacl: string;
   };
 }
 
@@ -71,6 +72,6 @@ export function hostPathsAt(root: string): HostPaths {
     layers: at("run/muster/layers"),
     writable: at("run/muster/rw"),
     newRoot: at("newroot"),
-    programs: { busybox: "busybox", unsquashfs: "unsquashfs", setfattr: "setfattr" },
+    programs: { busybox: "busybox", unsquashfs: "unsquashfs", setfattr: "setfattr", setfacl: "setfacl" },
   };
 }

@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile, rm } from "node:fs/promises";
+import { chmod, lstat, mkdir, readFile, rm } from "node:fs/promises";
 
 import { MusterError } from "#proto/contract/muster-error.ts";
 import type { Command } from "#proto/host/run-command.ts";
@@ -56,9 +56,24 @@ async function applyStep(host: BootHost, step: MountStep, signal: AbortSignal): 
       );
     case "remove":
       return rm(step.path, { force: true });
+    case "restore-acls":
+      if (!(await isFile(step.file))) return;
+      return mustRun(
+        host,
+        "restore the image's ACLs",
+        { program: host.paths.programs.setfacl, args: [`--restore=${step.file}`], cwd: step.target },
+        signal,
+      );
     default:
       return step satisfies never;
   }
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return lstat(path).then(
+    (facts) => facts.isFile(),
+    () => false,
+  );
 }
 
 async function mount(

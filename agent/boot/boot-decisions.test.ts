@@ -55,6 +55,7 @@ test("squashfs layers lie under the agent's own, the highest first", () => {
       upper: "/run/muster/rw/upper",
       work: "/run/muster/rw/work",
     },
+    { kind: "restore-acls", file: "/newroot/usr/lib/muster/image.acl", target: "/newroot" },
   ]);
 });
 
@@ -68,6 +69,7 @@ test("an unpacked root drops each packed layer when its content is out", () => {
     { kind: "remove", path: "/b/1" },
     { kind: "copy-tree", from: "/run/muster/agent", target: "/newroot" },
     { kind: "directory", path: "/newroot", mode: 0o755 },
+    { kind: "restore-acls", file: "/newroot/usr/lib/muster/image.acl", target: "/newroot" },
   ]);
 });
 

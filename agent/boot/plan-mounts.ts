@@ -20,7 +20,12 @@ export type MountStep =
     }
   | { readonly kind: "unpack"; readonly file: string; readonly target: string }
   | { readonly kind: "copy-tree"; readonly from: string; readonly target: string }
-  | { readonly kind: "remove"; readonly path: string };
+  | { readonly kind: "remove"; readonly path: string }
+  /** Does nothing when the image has no such file. */
+  | { readonly kind: "restore-acls"; readonly file: string; readonly target: string };
+
+/** Squashfs keeps no POSIX ACLs; an import lists them in this file of the image, in setfacl(1)'s form. */
+const ACL_FILE = "usr/lib/muster/image.acl";
 
 /** The mount that holds fetched blobs: as large as they are together, rounded up to pages, and no larger. */
 export function planBlobStoreMount(paths: HostPaths, blobBytes: number): MountStep {
@@ -45,9 +50,12 @@ export function planMounts(
   layerFiles: readonly string[],
 ): readonly MountStep[] {
   const size = plan.rootSizeBytes === 0 ? "50%" : String(plan.rootSizeBytes);
-  return plan.rootMode === RootMode.TMPFS
-    ? planUnpacked(paths, size, layerFiles)
-    : planLayered(paths, size, layerFiles);
+  const steps =
+    plan.rootMode === RootMode.TMPFS
+      ? planUnpacked(paths, size, layerFiles)
+      : planLayered(paths, size, layerFiles);
+  const target = paths.newRoot;
+  return [...steps, { kind: "restore-acls", file: join(target, ACL_FILE), target }];
 }
 
 function planLayered(paths: HostPaths, size: string, layerFiles: readonly string[]): readonly MountStep[] {

@@ -65,6 +65,7 @@ async function stage(options: {
     await mkdir(join(host.root, "newroot/sbin"), { recursive: true });
     await writeFile(join(host.root, "newroot/sbin/init"), "#!/bin/sh\n");
     await chmod(join(host.root, "newroot/sbin/init"), 0o755);
+    await host.write("newroot/usr/lib/muster/image.acl", "# file: var/log/journal\n");
     return {};
   });
   const agents = await serveOnLoopback(
@@ -200,6 +201,7 @@ test("a node boots: enrolled, verified, assembled, with its record left for the 
     `busybox mount -t squashfs -o loop,ro /run/muster/blobs/${layerDigest.slice(7)} /run/muster/layers/0`,
     "busybox mount -t tmpfs -o size=50%,mode=0755 tmpfs /run/muster/rw",
     "busybox mount -t overlay -o lowerdir=/run/muster/agent:/run/muster/layers/0,upperdir=/run/muster/rw/upper,workdir=/run/muster/rw/work overlay /newroot",
+    "setfacl --restore=/newroot/usr/lib/muster/image.acl",
   ]);
   expect(await readFile(join(host.paths.newRoot, "etc/hostname"), "utf8")).toBe("c001\n");
   expect(scene.enrolRequests[0]).toMatchObject({
