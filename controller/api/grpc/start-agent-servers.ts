@@ -1,0 +1,52 @@
+import { type EnrollmentServer, EnrollmentService } from "#proto/gen/muster/v1/enrollment.ts";
+import { type ProvisioningServer, ProvisioningService } from "#proto/gen/muster/v1/provisioning.ts";
+import { type SessionServer, SessionService } from "#proto/gen/muster/v1/session.ts";
+import { type GuardOptions, guardCalls } from "./authorize-calls.ts";
+import { makeRateLimiter, type RateLimit } from "./limit-rate.ts";
+import { type GrpcEndpoint, type GrpcServer, startGrpcServer } from "./start-grpc-server.ts";
+
+/** A request is a certificate request and a few strings: 64 KiB leaves room for 512 MAC addresses. */
+const MAX_ENROLMENT_BYTES = 64 * 1024;
+/** A failure report carries up to 64 KiB of kernel log; 1 MiB leaves room to grow. */
+const MAX_AGENT_BYTES = 1024 * 1024;
+
+/** An agent that retries as fast as it may stays far below; a loop does not. */
+const PER_MACHINE: RateLimit = { perSecond: 10, burst: 20 };
+/** A certificate costs about 2 ms: a full rack row at once is served, and one core is never overrun. */
+const ALL_MACHINES: RateLimit = { perSecond: 300, burst: 2000 };
+
+/** Starts the Enrollment service: TLS without client certificates, so everything else about it is tight. */
+export function startEnrollmentServer(
+  endpoint: Omit<GrpcEndpoint, "clientAuthorityPem">,
+  parts: Pick<GuardOptions, "now" | "onBug"> & {
+    readonly enrollment: EnrollmentServer;
+    /** Default: 10 a second per address. */
+    readonly perMachine?: RateLimit;
+  },
+): Promise<GrpcServer> {
+  const limitRate = makeRateLimiter(parts.perMachine ?? PER_MACHINE, ALL_MACHINES);
+  return startGrpcServer(endpoint, {
+    services: [{ definition: EnrollmentService, implementation: parts.enrollment }],
+    guard: guardCalls({ now: parts.now, onBug: parts.onBug, limitRate }),
+    maxRequestBytes: MAX_ENROLMENT_BYTES,
+    options: { "grpc.max_concurrent_streams": 4 },
+  });
+}
+
+/** Starts Provisioning and Session: mutual TLS, and only for nodes with the certificate of their latest boot. */
+export function startAgentServer(
+  endpoint: GrpcEndpoint & { readonly clientAuthorityPem: string },
+  parts: Required<Pick<GuardOptions, "now" | "onBug" | "findIdentity">> & {
+    readonly provisioning: ProvisioningServer;
+    readonly session: SessionServer;
+  },
+): Promise<GrpcServer> {
+  return startGrpcServer(endpoint, {
+    services: [
+      { definition: ProvisioningService, implementation: parts.provisioning },
+      { definition: SessionService, implementation: parts.session },
+    ],
+    guard: guardCalls(parts),
+    maxRequestBytes: MAX_AGENT_BYTES,
+  });
+}
