@@ -36,7 +36,7 @@ export function renderFields(
   indent = "",
 ): string {
   const shown = fields.filter(([, value]) => value !== undefined);
-  const width = Math.max(0, ...shown.map(([name]) => name.length)) + 2;
+  const width = Math.max(0, ...shown.map(([name]) => name.length)) + 3;
   return shown
     .map(([name, value = ""]) => {
       const [first = "", ...more] = value.split("\n").map((line) => printable(line));

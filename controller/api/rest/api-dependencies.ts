@@ -59,7 +59,7 @@ export type ApiAccess =
   | {
       /** HTTPS: every request carries `Authorization: Bearer TOKEN`. */
       readonly by: "token";
-      /** The controller's certificate followed by the authority's, so that clients can pin the latter. */
+      /** The controller's certificate; the authority's is sent with it, so that clients can pin that. */
       readonly certificatePem: string;
       readonly keyPem: string;
     };

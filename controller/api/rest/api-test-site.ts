@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { readMacAddress } from "#proto/contract/mac-address.ts";
 import type { NodeName } from "#proto/contract/node-name.ts";
 import type { BootRecord, MusterEvent, Telemetry } from "../../events/telemetry.ts";
+import { type CertificateAuthority, openCertificateAuthority } from "../../identity/certificate-authority.ts";
 import { openBlobStore } from "../../images/open-blob-store.ts";
 import type { PendingMachine } from "../../inventory/inventory.ts";
 import { openInventory } from "../../inventory/open-inventory.ts";
@@ -14,6 +15,7 @@ import type { ApiDependencies, DoctorFinding } from "./api-dependencies.ts";
 export interface TestSite extends AsyncDisposable {
   readonly deps: ApiDependencies;
   readonly directory: string;
+  readonly authority: CertificateAuthority;
   /** What the fleet knows, by node. */
   readonly statuses: Map<string, NodeStatus>;
   readonly boots: BootRecord[];
@@ -31,6 +33,7 @@ export async function openTestSite(): Promise<TestSite> {
   const directory = await mkdtemp(join(tmpdir(), "muster-api-"));
   const inventory = await openInventory({ path: join(directory, "inventory.sqlite"), now: () => TEST_NOW });
   const blobs = await openBlobStore({ directory: join(directory, "blobs") });
+  const authority = await openCertificateAuthority(join(directory, "authority"), () => new Date());
   const statuses = new Map<string, NodeStatus>();
   const boots: BootRecord[] = [];
   const events: MusterEvent[] = [];
@@ -78,6 +81,7 @@ export async function openTestSite(): Promise<TestSite> {
   };
   return {
     directory,
+    authority,
     statuses,
     boots,
     findings,
@@ -124,7 +128,7 @@ export async function openTestSite(): Promise<TestSite> {
       listOverlays: async () => [{ name: "site", path: "/var/lib/muster/overlays/site" }],
       runDoctor: async () => findings,
       renderSnippet: async (format) => `# for ${format}\nnext-server 10.77.0.1;\n`,
-      authority: { fingerprint: "ab".repeat(32), certificatePem: "-----BEGIN CERTIFICATE-----\n" },
+      authority,
       version: "0.1.0",
       startedAt: new Date(TEST_NOW.getTime() - 3_600_000),
       now: () => TEST_NOW,

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import { chmod, lstat, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 
@@ -272,7 +271,10 @@ it("streams events without leaving one out or saying one twice, and ends when it
 
 describe("access", () => {
   it("is refused by every route of the HTTPS server without a token, and none leaks what a token opens", async () => {
-    const { certificatePem, keyPem } = await makeCertificate(site.directory);
+    const { certPem: certificatePem, keyPem } = await site.authority.issueServer({
+      names: ["head"],
+      addresses: [],
+    });
     const remote = await createApi(site.deps, { by: "token", certificatePem, keyPem });
     const document = (await api.inject("/openapi.json")).json<{
       paths: Record<string, Record<string, unknown>>;
@@ -384,28 +386,4 @@ async function leaveStaleSocket(path: string): Promise<void> {
   const script = `require("node:net").createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, "SIGKILL"))`;
   await runCommand({ program: process.execPath, args: ["-e", script] }).catch(() => undefined);
   expect((await lstat(path)).isSocket()).toBe(true);
-  const probe = createServer();
-  probe.close();
-}
-
-async function makeCertificate(directory: string): Promise<{ certificatePem: string; keyPem: string }> {
-  const { stdout } = await runCommand({
-    program: "openssl",
-    args: [
-      "req",
-      "-x509",
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:P-256",
-      "-nodes",
-      "-days",
-      "2",
-    ].concat(["-subj", "/CN=localhost", "-keyout", "-", "-out", "-"]),
-    cwd: directory,
-  });
-  const [, keyPem = ""] = /(-----BEGIN PRIVATE KEY-----[^]*?-----END PRIVATE KEY-----)/.exec(stdout) ?? [];
-  const [, certificatePem = ""] =
-    /(-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----)/.exec(stdout) ?? [];
-  return { certificatePem, keyPem };
 }

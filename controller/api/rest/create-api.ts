@@ -39,7 +39,14 @@ export async function createApi(deps: ApiDependencies, access: ApiAccess): Promi
     ...(access.by === "token"
       ? {
           serverFactory: (handler) =>
-            createServer({ cert: access.certificatePem, key: access.keyPem, minVersion: "TLSv1.2" }, handler),
+            createServer(
+              {
+                cert: `${access.certificatePem.trim()}\n${deps.authority.certificatePem}`,
+                key: access.keyPem,
+                minVersion: "TLSv1.2",
+              },
+              handler,
+            ),
         }
       : {}),
     ...(deps.log === undefined ? {} : { loggerInstance: deps.log }),

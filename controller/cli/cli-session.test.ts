@@ -1,0 +1,431 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+
+import type { Command } from "commander";
+import type { FastifyInstance } from "fastify";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import { digestOfHex } from "#proto/contract/digest.ts";
+
+import { openTestSite, TEST_NOW, type TestSite } from "../api/rest/api-test-site.ts";
+import { createApi } from "../api/rest/create-api.ts";
+import { listenOnAddress, listenOnSocket } from "../api/rest/listen.ts";
+import { openCertificateAuthority } from "../identity/certificate-authority.ts";
+import { buildProgram } from "./build-program.ts";
+import type { CliProcess } from "./cli-context.ts";
+import { runCli } from "./run-cli.ts";
+
+let site: TestSite;
+let api: FastifyInstance;
+let socket: string;
+
+beforeEach(async () => {
+  site = await openTestSite();
+  api = await createApi(site.deps, { by: "socket" });
+  socket = join(site.directory, "control.sock");
+  await listenOnSocket(api, socket, "root");
+});
+
+afterEach(async () => {
+  await api.close();
+  await site[Symbol.asyncDispose]();
+});
+
+/** A command line, as a shell splits it, and all that comes of it: "$ muster ...", output, errors, exit status. */
+async function muster(line: string, more: Partial<CliProcess> = {}): Promise<string> {
+  let shown = `$ muster ${line}\n`;
+  const stop = new AbortController();
+  const exit = await runCli({
+    args: (line.match(/'[^']*'|\S+/g) ?? []).map((word) => word.replace(/^'(.*)'$/, "$1")),
+    env: { MUSTER_SOCKET: socket },
+    out: (text) => {
+      shown += text;
+    },
+    err: (text) => {
+      shown += text.replaceAll(/^/gm, "2> ").replace(/2> $/, "");
+    },
+    outIsTerminal: false,
+    errIsTerminal: false,
+    now: () => TEST_NOW,
+    ask: async () => undefined,
+    wait: async (ms) => wait(ms),
+    signal: stop.signal,
+    userId: 0,
+    initramfsCommand: ["false"],
+    ...more,
+  });
+  return `${shown}[${exit}]\n`;
+}
+
+describe("a first day with muster", () => {
+  it("reads like this", async () => {
+    expect(await muster("node list")).toBe(`$ muster node list
+2> there are no nodes yet: muster node add NAME --mac MAC, or power a machine on and see muster node pending
+[0]
+`);
+    expect(
+      await muster(
+        "node add c[001-003] --mac 52:54:00:00:00:01,52:54:00:00:00:02,525400000003 --address 10.77.0.11 --tag rack=1",
+      ),
+    ).toBe(
+      `$ muster node add c[001-003] --mac 52:54:00:00:00:01,52:54:00:00:00:02,525400000003 --address 10.77.0.11 --tag rack=1
+2> added 3 nodes: c[001-003]
+[0]
+`,
+    );
+    await site.wait("K7QM-2XHD", "52:54:00:00:00:09");
+    site.statuses.set("c001", {
+      node: "c001" as never,
+      state: "ready",
+      image: "debian12",
+      imageVersion: 3,
+      bootMs: 27_240,
+      lastSeenAt: new Date(TEST_NOW.getTime() - 4000),
+      address: "10.77.0.11",
+    });
+    site.statuses.set("c003", {
+      node: "c003" as never,
+      state: "failed",
+      stage: "fetch",
+      lastSeenAt: new Date(TEST_NOW.getTime() - 400_000),
+      failure: {
+        stage: "fetch",
+        code: "blob-corrupt",
+        what: "layer 1 does not verify",
+        fix: "muster image import again",
+        kernelLogTail: "",
+      },
+    });
+    expect(await muster("node list")).toBe(`$ muster node list
+NAME  STATE   STAGE  IMAGE        BOOT(s)  LAST SEEN  ADDRESS
+c001  ready   -      debian12 v3     27.2  4 s ago    10.77.0.11
+c002  new     -      -                  -  -          10.77.0.12
+c003  failed  fetch  -                  -  7 min ago  10.77.0.13
+2> 1 ready c001, 1 new c002, 1 failed c003
+2> 1 machine waits for approval: muster node pending
+[0]
+`);
+    expect(await muster("node pending")).toBe(
+      `$ muster node pending
+CODE       MAC                ADDRESS      SERIAL  MACHINE       CPUS            MEMORY    WAITING SINCE
+K7QM-2XHD  52:54:00:00:00:09  10.77.0.131  S100    Acme?[31m X1  64 (2 sockets)  256.0 GB  65 s ago
+2> compare the code with the machine's console, then: muster node approve CODE --name NAME
+[0]
+`,
+    );
+    expect(
+      await muster("node approve K7QM-2XHD --name c004"),
+    ).toBe(`$ muster node approve K7QM-2XHD --name c004
+2> K7QM-2XHD is c004 and boots on
+2> watch: muster node list c004 --watch
+[0]
+`);
+    expect(await muster("node set c[001-002] --comment 'rack one' --untag rack --mtu 9000")).toBe(
+      `$ muster node set c[001-002] --comment 'rack one' --untag rack --mtu 9000
+2> changed 2 nodes: c[001-002]
+[0]
+`,
+    );
+    expect(await muster("node show c002")).toBe(`$ muster node show c002
+name:     c002
+state:    new
+image:    (the site's)
+root:     squashfs, at most half of memory writable
+comment:  rack one
+added:    2026-11-20 12:00:00Z
+changed:  2026-11-20 12:00:00Z (revision 2)
+
+DEVICE  TYPE      MAC                ADDRESS     NETMASK  GATEWAY  MTU
+eno1    ethernet  52:54:00:00:00:02  10.77.0.12  -        -        9000
+[0]
+`);
+    expect(await muster("node delete c[003-004]")).toBe(`$ muster node delete c[003-004]
+2> muster: Delete 2 nodes c[003-004]: there is no terminal to ask on
+2>   fix: pass --yes to go ahead without asking
+[2]
+`);
+    expect(await muster("node delete c[003-004] --yes")).toBe(`$ muster node delete c[003-004] --yes
+2> deleted 2 nodes: c[003-004]
+[0]
+`);
+    expect(await muster("status")).toBe(`$ muster status
+musterd:    0.1.0, up 1 h
+nodes:      2: 1 new, 1 ready
+pending:    0 machines
+images:     0
+authority:  ${site.authority.fingerprint}
+[0]
+`);
+  });
+});
+
+describe("what goes wrong", () => {
+  it("is said with its reason and its remedy, and the exit status tells which kind it was", async () => {
+    await muster("node add c001 --mac 52:54:00:00:00:01");
+    expect(await muster("node show c01")).toBe(`$ muster node show c01
+2> muster: there is no node "c01"
+2>   fix: did you mean c001?
+[4]
+`);
+    expect(await muster("node add c002 --mac 52:54:00:00:00:01")).toMatch(
+      /^\$ .*\n2> muster: .*52:54:00:00:00:01.*c001.*\n(2> {3}fix: .*\n)?\[5\]\n$/,
+    );
+    expect(await muster("node list c[1-")).toMatch(/^\$ .*\n2> muster: .*\n(2> {3}fix: .*\n)?\[2\]\n$/);
+    expect(await muster("node set c001")).toBe(`$ muster node set c001
+2> muster: nothing to change was given
+2>   fix: \`muster node set --help\` lists what can be
+[2]
+`);
+    expect(
+      await muster("node add c[5-6] --mac 52:54:00:00:00:05"),
+    ).toBe(`$ muster node add c[5-6] --mac 52:54:00:00:00:05
+2> muster: 2 nodes cannot have 1 MAC addresses
+2>   fix: give one each, with commas between
+[2]
+`);
+    expect(await muster("nod list")).toBe(`$ muster nod list
+2> muster: unknown command 'nod'
+2> (Did you mean node?)
+[2]
+`);
+  });
+
+  it("names the socket when musterd does not run, and the group when one may not use it", async () => {
+    expect(
+      await muster("node list --socket /nonexistent/control.sock"),
+    ).toBe(`$ muster node list --socket /nonexistent/control.sock
+2> muster: cannot reach musterd at /nonexistent/control.sock: there is no such socket
+2>   fix: start it with systemctl start musterd (its log: journalctl -u musterd)
+[7]
+`);
+    expect(
+      await muster("status --controller https://head:9884"),
+    ).toBe(`$ muster status --controller https://head:9884
+2> muster: a controller elsewhere wants a token
+2>   fix: set MUSTER_TOKEN to one that \`muster token create NAME\` on the controller gave
+[6]
+`);
+  });
+
+  it("is every finding of a configuration, in the form editors jump to", async () => {
+    const file = join(site.directory, "muster.yaml");
+    await writeFile(
+      file,
+      "controller: {address: 10.77.0.1}\nnetwork: {subnet: 10.77.0.0/24}\ndhcp: {mod: proxy}\n",
+    );
+    expect(await muster(`config check ${file}`)).toBe(`$ muster config check ${file}
+2> muster: ${file} has 1 error
+2> ${file}:3:8: dhcp.mod: is not a key muster knows; did you mean mode?
+2>   fix: correct the file; \`muster config check ${file}\` says when it is right
+[2]
+`);
+  });
+});
+
+it("prints the same data as JSON and YAML, and empty lists as empty lists", async () => {
+  expect(await muster("-o json node list")).toContain("\n[]\n");
+  await muster("token create ci");
+  expect(await muster("token list -o yaml")).toBe(`$ muster token list -o yaml
+- name: ci
+  createdAt: 2026-11-20T12:00:00.000Z
+[0]
+`);
+  expect(await muster("version -o json")).toBe(`$ muster version -o json
+{
+  "version": "0.1.0"
+}
+[0]
+`);
+});
+
+it("shows boots as waterfalls, with the kernel log only when asked for", async () => {
+  await muster("node add c001");
+  site.boots.push({
+    bootId: "b-2",
+    node: "c001",
+    mac: "52:54:00:00:00:01",
+    startedAt: new Date("2026-11-20T11:50:00.000Z"),
+    outcome: "failed",
+    stages: [
+      { stage: "dhcp", startedMs: 0, endedMs: 1000, detail: "10.77.0.131" },
+      { stage: "fetch", startedMs: 1000, endedMs: 4000, detail: "" },
+    ],
+    failure: {
+      stage: "fetch",
+      code: "blob-corrupt",
+      what: "layer 1 does not verify",
+      fix: "import it again",
+      kernelLogTail: "one\ntwo\u001b[2J\n",
+    },
+  });
+  const head = `2026-11-20 11:50:00Z  c001  failed in fetch  boot b-2
+  STAGE START s  TIME s
+  dhcp      0.0     1.0  |==========                              |  10.77.0.131
+  fetch     1.0     3.0  |          !!!!!!!!!!!!!!!!!!!!!!!!!!!!!!|
+  failed: layer 1 does not verify [blob-corrupt]
+  fix: import it again
+`;
+  expect(await muster("node boots c001")).toBe(`$ muster node boots c001
+${head}  the end of its kernel log: --kernel-log
+[0]
+`);
+  expect(await muster("node boots c001 --kernel-log")).toBe(`$ muster node boots c001 --kernel-log
+${head}  end of the kernel log:
+    one
+    two?[2J
+[0]
+`);
+  expect(await muster("node boots c002")).toContain("[4]");
+});
+
+it("follows events until Ctrl-C", async () => {
+  site.happen({
+    severity: "warning",
+    kind: "dnsmasq-exited",
+    what: "dnsmasq ended with 1",
+    fix: "it is started again",
+  });
+  const stop = new AbortController();
+  let lines = 0;
+  let shown = "";
+  const answer = await muster("events --follow", {
+    signal: stop.signal,
+    out: (text) => {
+      shown += text;
+      lines += 1;
+      if (lines === 1)
+        site.happen({ severity: "info", kind: "node-ready", node: "c001", what: "c001 is ready" });
+      else stop.abort();
+    },
+  });
+  expect(answer).toBe("$ muster events --follow\n[0]\n");
+  expect(shown).toBe(`2026-11-20 12:00:00Z  warning  dnsmasq-exited  -  dnsmasq ended with 1
+    fix: it is started again
+2026-11-20 12:00:00Z  info     node-ready  c001  c001 is ready
+`);
+});
+
+it("fails when doctor finds something that keeps nodes from booting", async () => {
+  site.findings.push(
+    { check: "clock", severity: "ok", what: "in step" },
+    { check: "port-http", severity: "error", what: "port 9880 is taken by nginx", fix: "set ports.http" },
+  );
+  expect(await muster("doctor")).toBe(`$ muster doctor
+error    port-http: port 9880 is taken by nginx
+         fix: set ports.http
+ok       clock: in step
+2> 1 error, 0 warnings
+[3]
+`);
+});
+
+it("completes commands, options, choices and the names the controller has", async () => {
+  await muster("node add c[001-002],login");
+  const complete = async (words: string): Promise<string> => muster(`__complete -- ${words}`);
+  expect(await complete("no")).toBe("$ muster __complete -- no\nnode\n[0]\n");
+  expect(await complete("node show c")).toBe("$ muster __complete -- node show c\nc001\nc002\n[0]\n");
+  expect(await complete("node list --st")).toBe("$ muster __complete -- node list --st\n--state\n[0]\n");
+  expect(await complete("node list --state r")).toBe(
+    "$ muster __complete -- node list --state r\nready\n[0]\n",
+  );
+  expect(await muster("__complete -- node show c", { env: { MUSTER_SOCKET: "/nonexistent" } })).toBe(
+    "$ muster __complete -- node show c\n[0]\n",
+  );
+  expect(await muster("completion bash")).toContain("complete -o default -F _muster muster");
+});
+
+describe("images", () => {
+  const blob = (digit: string) => ({ digest: digestOfHex(digit.repeat(64)), sizeBytes: 1_000_000 });
+
+  it("are listed with what nodes boot, and moved back by their channel", async () => {
+    for (const digit of ["1", "2"]) {
+      await site.deps.inventory.addImageVersion(
+        {
+          image: "debian12",
+          kernelRelease: `6.1.0-${digit}`,
+          architecture: "x86_64",
+          features: { initramfsCompression: "zstd", squashfsCompression: "zstd" },
+          kernel: blob(digit),
+          modules: blob(digit),
+          layers: [blob(digit)],
+          source: "/srv/debian12",
+        },
+        { user: "root" },
+      );
+    }
+    expect(await muster("image list")).toBe(`$ muster image list
+NAME      STABLE  VERSIONS  KERNEL   ARCH      SIZE  CREATED
+debian12  v2             2  6.1.0-2  x86_64  3.0 MB  2026-11-20 12:00:00Z
+[0]
+`);
+    expect(
+      await muster("image channel set debian12 stable v1"),
+    ).toBe(`$ muster image channel set debian12 stable v1
+2> debian12 stable is v1; nodes take it at their next boot
+[0]
+`);
+    expect(await muster("image show debian12")).toBe(`$ muster image show debian12
+VERSION  CHANNELS  KERNEL   ARCH      SIZE  LAYERS        CREATED               SOURCE
+v2       -         6.1.0-2  x86_64  3.0 MB  222222222222  2026-11-20 12:00:00Z  /srv/debian12
+v1       stable    6.1.0-1  x86_64  3.0 MB  111111111111  2026-11-20 12:00:00Z  /srv/debian12
+[0]
+`);
+    expect(await muster("image delete debian12 --version 2", { ask: async () => "y" })).toBe(
+      "$ muster image delete debian12 --version 2\n2> deleted version v2 of image debian12\n[0]\n",
+    );
+  });
+
+  it("refuses to import a tree without a kernel, and says so once", async () => {
+    const tree = await mkdtemp(join(tmpdir(), "muster-tree-"));
+    await mkdir(join(tree, "etc"));
+    const answer = await muster(`image import ${tree} --name empty`);
+    await rm(tree, { recursive: true });
+    expect(answer).toMatch(/\n2> muster: .*\n(2> {3}fix: .*\n)?\[3\]\n$/);
+    expect(answer.match(/muster: /g)).toHaveLength(1);
+  });
+});
+
+describe("a controller elsewhere", () => {
+  it("is spoken to with a token, and only when the pinned authority vouches for it", async () => {
+    const { authority } = site;
+    const other = await openCertificateAuthority(join(site.directory, "other"), () => new Date());
+    const { certPem, keyPem } = await authority.issueServer({ names: ["head"], addresses: ["127.0.0.1"] });
+    const remote = await createApi(site.deps, { by: "token", certificatePem: certPem, keyPem });
+    const port = await listenOnAddress(remote, "127.0.0.1", 0);
+    const token = (await muster("token create ci -o json")).match(/muster_[\w-]+/)?.[0] ?? "";
+    const env = { MUSTER_CONTROLLER: `https://127.0.0.1:${port}`, MUSTER_TOKEN: token };
+    const right = { ...env, MUSTER_CA: authority.fingerprint };
+    expect(await muster("-o json overlay list", { env: right })).toContain('"name": "site"');
+    expect(await muster("node add c001", { env: right })).toContain("added 1 node: c001");
+    expect(await muster("node list", { env: { ...right, MUSTER_TOKEN: "muster_other" } })).toMatch(
+      /muster: the token is not one of this controller\n.*\n\[6\]\n$/,
+    );
+    expect(await muster("node list", { env: { ...env, MUSTER_CA: other.fingerprint } })).toMatch(
+      /muster: https:\/\/127\.0\.0\.1:\d+ is not certified by the authority .*\n.*\n\[6\]\n$/,
+    );
+    expect(await muster("node list", { env })).toMatch(
+      /muster: cannot reach .*certificate.*\n.*--ca-fingerprint.*\n\[6\]\n$/,
+    );
+    await remote.close();
+    expect(await muster("node list", { env: right })).toMatch(
+      /muster: cannot reach .*ECONNREFUSED.*\n.*\n\[7\]\n$/,
+    );
+  });
+});
+
+it("describes every command and every option", () => {
+  const program = buildProgram(
+    () => {
+      throw new Error("no command runs here");
+    },
+    () => undefined,
+  );
+  const undescribed = (command: Command): readonly string[] => [
+    ...(command.description() === "" && command.name() !== "__complete" ? [command.name()] : []),
+    ...command.options.filter((option) => option.description === "").map((option) => option.flags),
+    ...command.commands.flatMap(undescribed),
+  ];
+  expect(undescribed(program)).toEqual([]);
+});
