@@ -1,6 +1,7 @@
 import { MusterError } from "#proto/contract/muster-error.ts";
+import { formatIpv4, lastAddressOf, networkOf, readIpv4, readIpv4Network } from "../config/ipv4.ts";
 
-/** An IPv4 network. Addresses dotted. */
+/** An IPv4 network in the words of DHCP. Addresses dotted. */
 export interface Subnet {
   readonly address: string;
   readonly prefix: number;
@@ -10,39 +11,25 @@ export interface Subnet {
 
 /** Reads "10.77.0.0/24"; host bits are cleared. Throws `argument-invalid`. */
 export function parseSubnet(text: string): Subnet {
-  const [, dotted = "", bits = ""] = /^(\d{1,3}(?:\.\d{1,3}){3})\/(\d{1,2})$/.exec(text) ?? [];
-  const address = readIpv4(dotted);
-  const prefix = Number(bits);
-  if (address === undefined || prefix > 32) {
+  const read = readIpv4Network(text);
+  if (read === undefined) {
     throw new MusterError({
       code: "argument-invalid",
       what: `${JSON.stringify(text)} is not an IPv4 network`,
       fix: "write it like 10.77.0.0/24",
     });
   }
-  const mask = prefix === 0 ? 0 : (0xffffffff << (32 - prefix)) >>> 0;
+  const network = networkOf(read.address, read.prefix);
   return {
-    address: dottedOf((address & mask) >>> 0),
-    prefix,
-    netmask: dottedOf(mask),
-    broadcast: dottedOf((address | ~mask) >>> 0),
+    address: formatIpv4(network.base),
+    prefix: read.prefix,
+    netmask: formatIpv4(2 ** 32 - 2 ** (32 - read.prefix)),
+    broadcast: formatIpv4(lastAddressOf(network)),
   };
 }
 
 /** Whether an IPv4 address lies in a network; false for anything that is no IPv4 address. */
 export function isInSubnet(address: string, subnet: Subnet): boolean {
   const value = readIpv4(address);
-  return value !== undefined && parseSubnet(`${address}/${subnet.prefix}`).address === subnet.address;
-}
-
-function readIpv4(text: string): number | undefined {
-  const octets = text.split(".").map(Number);
-  if (octets.length !== 4 || !/^[\d.]+$/.test(text)) return undefined;
-  return octets.every((octet) => octet <= 255)
-    ? octets.reduce((sum, octet) => sum * 256 + octet, 0)
-    : undefined;
-}
-
-function dottedOf(value: number): string {
-  return [24, 16, 8, 0].map((shift) => (value >>> shift) & 255).join(".");
+  return value !== undefined && formatIpv4(networkOf(value, subnet.prefix).base) === subnet.address;
 }

@@ -30,6 +30,8 @@ user=muster
 pid-file=/x/runtime/dnsmasq/dnsmasq.pid
 no-hosts
 no-resolv
+enable-tftp
+tftp-root=/x/runtime/tftp
 dhcp-leasefile=/x/state/dnsmasq.leases
 dhcp-range=10.77.0.100,10.77.0.199,255.255.255.0,3600
 dhcp-authoritative
@@ -40,8 +42,6 @@ dhcp-hostsfile=/x/runtime/dnsmasq/hosts
 dhcp-option=option:router,10.77.0.254
 dhcp-option=option:dns-server,10.0.0.53,10.0.0.54
 domain=cluster.test
-enable-tftp
-tftp-root=/x/runtime/tftp
 dhcp-userclass=set:ipxe,iPXE
 dhcp-match=set:bios,option:client-arch,0
 dhcp-match=set:efi64,option:client-arch,7
@@ -73,6 +73,13 @@ test("a proxy gives no addresses and leaves iPXE waiting for it", () => {
   const text = planDnsmasq({ ...base, dhcp: { ...base.dhcp, mode: "proxy" } }, FACTS);
   expect(text).toContain("dhcp-range=10.77.0.0,proxy,255.255.255.0\n");
   expect(text).not.toMatch(/dhcp-authoritative|encap:175|10\.77\.0\.100|dhcp-hostsfile/);
+});
+
+test("beside a site's own DHCP server it is a TFTP server and nothing else", () => {
+  const base = testConfig("/x");
+  expect(planDnsmasq({ ...base, dhcp: { ...base.dhcp, mode: "external" } }, FACTS)).not.toMatch(
+    /^dhcp-|enable-ra/m,
+  );
 });
 
 test.each([

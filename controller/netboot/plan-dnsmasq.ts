@@ -6,7 +6,7 @@ import {
   ipxeBinaryUrl,
   startScriptUrl,
 } from "./boot-clients.ts";
-import { netbootPaths } from "./netboot-paths.ts";
+import { type NetbootPaths, netbootPaths } from "./netboot-paths.ts";
 import { parseSubnet } from "./parse-subnet.ts";
 
 /** What {@link planDnsmasq} needs to know about this host. */
@@ -30,7 +30,7 @@ export interface DnsmasqFacts {
 export type DhcpSettings = Pick<MusterConfig, "controller" | "network" | "dhcp" | "ports" | "paths">;
 
 /**
- * dnsmasq.conf for `dhcp.mode` dnsmasq and proxy. Option names: dnsmasq(8); DHCP option numbers: RFC 2132,
+ * dnsmasq.conf. `dhcp.mode` external: no DHCP at all, only the TFTP server that the site's DHCP refers to. Option names: dnsmasq(8); DHCP option numbers: RFC 2132,
  * RFC 4578 (93, client architecture), ipxe.org/howto/dhcpd (175, iPXE's own).
  */
 export function planDnsmasq(config: DhcpSettings, facts: DnsmasqFacts): string {
@@ -45,18 +45,25 @@ export function planDnsmasq(config: DhcpSettings, facts: DnsmasqFacts): string {
     `pid-file=${paths.dnsmasqPid}`,
     "no-hosts",
     "no-resolv",
-    `dhcp-leasefile=${paths.leases}`,
-    ...(config.dhcp.mode === "proxy" ? proxyRange(config) : addressRange(config, facts, paths.dhcpHosts)),
     "enable-tftp",
     `tftp-root=${paths.tftpRoot}`,
+    ...(config.dhcp.mode === "external" ? [] : dhcpLines(config, facts, paths)),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function dhcpLines(config: DhcpSettings, facts: DnsmasqFacts, paths: NetbootPaths): string[] {
+  const isProxy = config.dhcp.mode === "proxy";
+  return [
+    `dhcp-leasefile=${paths.leases}`,
+    ...(isProxy ? proxyRange(config) : addressRange(config, facts, paths.dhcpHosts)),
     ...classLines(),
-    ...(config.dhcp.mode === "proxy" ? proxyBoot(config, facts) : boot(config, facts)),
+    ...(isProxy ? proxyBoot(config, facts) : boot(config, facts)),
     // iPXE waits 3 s at each boot for a ProxyDHCP answer unless it is told that none will come.
-    ...(config.dhcp.mode === "proxy" ? [] : ["dhcp-option=tag:ipxe,encap:175,176,1b"]),
+    ...(isProxy ? [] : ["dhcp-option=tag:ipxe,encap:175,176,1b"]),
     // iPXE waits 13 s at each boot for a router advertisement unless one comes: this one offers no addresses.
     ...(facts.hasIpv6 ? ["enable-ra", `dhcp-range=::,constructor:${facts.interface},ra-only`] : []),
   ];
-  return `${lines.join("\n")}\n`;
 }
 
 function addressRange(config: DhcpSettings, facts: DnsmasqFacts, hosts: string): string[] {

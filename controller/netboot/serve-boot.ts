@@ -1,6 +1,6 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { type TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { Type } from "typebox";
 
@@ -9,6 +9,7 @@ import { readMacAddress } from "#proto/contract/mac-address.ts";
 import { errorMeaning, errorSentence, MusterError } from "#proto/contract/muster-error.ts";
 import type { MusterConfig } from "../config/muster-config.ts";
 import type { MusterEvent } from "../events/telemetry.ts";
+import { parseSourceAddress } from "../identity/parse-source-address.ts";
 import type { BlobStore } from "../images/blob-store.ts";
 import type { Fleet } from "../sessions/fleet.ts";
 import { findIpxeBinaries } from "./gather-dnsmasq-facts.ts";
@@ -227,7 +228,7 @@ function badBlobEvent(
 
 /** The client's address; IPv4 over an IPv6 socket as plain IPv4. */
 function sourceOf(request: FastifyRequest): string {
-  return (request.socket.remoteAddress ?? "").replace(/^::ffff:(?=\d+\.)/, "");
+  return parseSourceAddress(request.socket.remoteAddress);
 }
 
 function notFound(reply: FastifyReply): FastifyReply {
