@@ -12,7 +12,7 @@ type Migration = (db: Kysely<InventoryTables>) => Promise<void>;
 const MIGRATIONS: readonly Migration[] = [createFirstSchema];
 
 /** The schema version this build reads and writes. */
-export const SCHEMA_VERSION = MIGRATIONS.length;
+const SCHEMA_VERSION = MIGRATIONS.length;
 
 /**
  * Brings a database to {@link SCHEMA_VERSION}, all steps in one transaction. Running it again does nothing.

@@ -1,7 +1,7 @@
 import type { BootRecord, MusterEvent } from "../events/telemetry.ts";
 
 /** What waits to be written, oldest first; `lost` had no room. */
-export interface TelemetryBatch {
+interface TelemetryBatch {
   readonly events: readonly MusterEvent[];
   readonly boots: readonly BootRecord[];
   readonly lost: number;

@@ -1,5 +1,5 @@
 /** Content of a file: at hand, or still on disk. */
-export type FileContent =
+type FileContent =
   | { readonly bytes: Buffer }
   | { readonly sourcePath: string; readonly sizeBytes: number };
 
@@ -29,7 +29,7 @@ export interface PlannedItem {
 export const MAX_INLINE_FILE_BYTES = 64 * 1024;
 
 /** All inline files of static overlays together: a boot plan is one gRPC message, 4 MiB at most by default. */
-export const MAX_INLINE_BYTES = 1024 * 1024;
+const MAX_INLINE_BYTES = 1024 * 1024;
 
 /** What is known of one path while overlays are merged. */
 interface Merged {
