@@ -101,6 +101,7 @@ export async function overlayStep(host: BootHost, state: BootState, signal: Abor
       root,
       blobPath: (blob) => blobPath(host, blob),
       setfattr: host.paths.programs.setfattr,
+      warn: host.console.line,
       run: host.run,
     },
     steps,

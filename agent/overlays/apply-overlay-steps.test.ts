@@ -29,12 +29,20 @@ function entry(path: string, kind: OverlayEntry["kind"], more: Partial<OverlayEn
 
 const file = (text: string): OverlayEntry["kind"] => ({ $case: "inlineFile", value: Buffer.from(text) });
 
+const warnings: string[] = [];
+
 async function apply(...entries: readonly OverlayEntry[]): Promise<void> {
+  await applyWith("setfattr", entries);
+}
+
+async function applyWith(setfattr: string, entries: readonly OverlayEntry[]): Promise<void> {
+  warnings.length = 0;
   await applyOverlaySteps(
     {
       root,
       blobPath: (blob) => join(outside, blob.digest),
-      setfattr: "setfattr",
+      setfattr,
+      warn: (line) => warnings.push(line),
       run: runCommandUnchecked,
     },
     planOverlay(entries),
@@ -133,6 +141,21 @@ test("extended attributes are set byte for byte", async () => {
     args: ["--absolute-names", "-e", "hex", "-n", "trusted.muster", join(root, "usr/note")],
   });
   expect(stdout).toContain("trusted.muster=0x0001feff0a");
+});
+
+test("only user attributes may be missing where the file system has none", async () => {
+  const refusing = join(outside, "setfattr");
+  await writeFile(refusing, "#!/bin/sh\necho 'setfattr: x: Operation not supported' >&2\nexit 1\n", {
+    mode: 0o755,
+  });
+  await applyWith(refusing, [entry("/usr/note", file("x"), { xattrs: { "user.note": Buffer.alloc(1) } })]);
+  expect(await readFile(join(root, "usr/note"), "utf8")).toBe("x");
+  expect(warnings).toEqual([
+    "system overlay: attribute user.note left out: the root's tmpfs has no user attributes (Linux before 6.6)",
+  ]);
+  const capability = entry("/usr/tool", file("x"), { xattrs: { "security.capability": Buffer.alloc(20) } });
+  await expect(applyWith(refusing, [capability])).rejects.toMatchObject({ code: "overlay-apply-failed" });
+  expect((await readdir(join(root, "usr"))).toSorted()).toEqual(["lib", "note"]);
 });
 
 test("applying twice gives the same tree", async () => {

@@ -17,6 +17,8 @@ export interface OverlayHost {
   /** The verified file of a blob. */
   readonly blobPath: (blob: Blob) => string;
   readonly setfattr: string;
+  /** Told what the overlay asked for and the root file system cannot hold. */
+  readonly warn: (line: string) => void;
   readonly run: (command: Command, signal: AbortSignal) => Promise<CommandResult>;
 }
 
@@ -121,7 +123,14 @@ async function setAttributes(
   for (const { name, value } of attributes.xattrs) {
     const args = ["-h", "-n", name, "-v", `0x${Buffer.from(value).toString("hex")}`, "--", place];
     const { exitCode, stderr } = await host.run({ program: host.setfattr, args }, signal);
-    if (exitCode !== 0) throw new Error(`extended attribute ${name}: ${stderr.trim()}`);
+    if (exitCode === 0) continue;
+    // tmpfs has user.* attributes from Linux 6.6 on only (EOPNOTSUPP before); they bear no rights and are no
+    // reason to refuse a boot. Every other attribute is.
+    const unsupported = name.startsWith("user.") && /not supported/i.test(stderr);
+    if (!unsupported) throw new Error(`extended attribute ${name}: ${stderr.trim()}`);
+    host.warn(
+      `system overlay: attribute ${name} left out: the root's tmpfs has no user attributes (Linux before 6.6)`,
+    );
   }
 }
 
