@@ -309,8 +309,8 @@ it("follows events until Ctrl-C", async () => {
 
 it("fails when doctor finds something that keeps nodes from booting", async () => {
   site.findings.push(
-    { check: "clock", severity: "ok", what: "in step" },
-    { check: "port-http", severity: "error", what: "port 9880 is taken by nginx", fix: "set ports.http" },
+    { check: "clock", status: "ok", what: "in step" },
+    { check: "port-http", status: "error", what: "port 9880 is taken by nginx", fix: "set ports.http" },
   );
   expect(await muster("doctor")).toBe(`$ muster doctor
 error    port-http: port 9880 is taken by nginx

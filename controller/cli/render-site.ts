@@ -92,11 +92,11 @@ export function renderEvent({ at, severity, kind, node, what, fix }: EventView):
 export function renderFindings(findings: readonly FindingView[]): string {
   const order = ["error", "warning", "ok"];
   return findings
-    .toSorted((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity))
-    .map(({ severity, check, what, fix }) => {
+    .toSorted((a, b) => order.indexOf(a.status) - order.indexOf(b.status))
+    .map(({ status, check, what, fix }) => {
       const remedy =
-        fix === undefined || fix === "" || severity === "ok" ? "" : `         fix: ${printable(fix)}\n`;
-      return `${severity.padEnd(7)}  ${printable(`${check}: ${what}`)}\n${remedy}`;
+        fix === undefined || fix === "" || status === "ok" ? "" : `         fix: ${printable(fix)}\n`;
+      return `${status.padEnd(7)}  ${printable(`${check}: ${what}`)}\n${remedy}`;
     })
     .join("");
 }

@@ -53,8 +53,8 @@ export async function showEvents(
 export async function runDoctor(context: CliContext): Promise<number> {
   const { findings } = await context.api.get<{ findings: readonly FindingView[] }>("/doctor");
   await context.print(findings, () => renderFindings(findings));
-  const errors = findings.filter(({ severity }) => severity === "error").length;
-  const warnings = findings.filter(({ severity }) => severity === "warning").length;
+  const errors = findings.filter(({ status }) => status === "error").length;
+  const warnings = findings.filter(({ status }) => status === "warning").length;
   context.note(`${renderCount(errors, "error")}, ${renderCount(warnings, "warning")}`);
   return errors > 0 ? EXIT_FINDINGS : 0;
 }

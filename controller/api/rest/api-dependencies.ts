@@ -1,22 +1,12 @@
 import type { FastifyBaseLogger } from "fastify";
 
+import type { Finding } from "../../doctor/plan-diagnosis.ts";
 import type { Telemetry } from "../../events/telemetry.ts";
 import type { Enrolments } from "../../identity/enrolments.ts";
 import type { BlobStore } from "../../images/blob-store.ts";
 import type { Inventory } from "../../inventory/inventory.ts";
+import type { DhcpSnippetFormat } from "../../netboot/render-dhcp-snippet.ts";
 import type { Fleet } from "../../sessions/fleet.ts";
-
-/** Servers for which `muster dhcp show` prints what to put into them. */
-export type SnippetFormat = "dnsmasq" | "isc" | "kea";
-
-/** One answer of `muster doctor`. */
-export interface DoctorFinding {
-  /** Stable word: "port-http", "arp-table". */
-  readonly check: string;
-  readonly severity: "ok" | "warning" | "error";
-  readonly what: string;
-  readonly fix?: string;
-}
 
 /** A static overlay: a directory NAME/rootfs below `paths.overlays`. */
 export interface OverlaySummary {
@@ -32,9 +22,9 @@ export interface ApiDependencies {
   readonly blobs: BlobStore;
   readonly enrolments: Enrolments;
   listOverlays(): Promise<readonly OverlaySummary[]>;
-  runDoctor(signal: AbortSignal): Promise<readonly DoctorFinding[]>;
+  runDoctor(signal: AbortSignal): Promise<readonly Finding[]>;
   /** What to put into the site's DHCP server. */
-  renderSnippet(format: SnippetFormat): Promise<string>;
+  renderSnippet(format: DhcpSnippetFormat): Promise<string>;
   readonly authority: {
     /** SHA-256 of the certificate (DER), 64 hex digits. */
     readonly fingerprint: string;

@@ -3,13 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readMacAddress } from "#proto/contract/mac-address.ts";
 import type { NodeName } from "#proto/contract/node-name.ts";
+import type { Finding } from "../../doctor/plan-diagnosis.ts";
 import type { BootRecord, MusterEvent, Telemetry } from "../../events/telemetry.ts";
 import { type CertificateAuthority, openCertificateAuthority } from "../../identity/certificate-authority.ts";
 import { openBlobStore } from "../../images/open-blob-store.ts";
 import type { PendingMachine } from "../../inventory/inventory.ts";
 import { openInventory } from "../../inventory/open-inventory.ts";
 import type { Fleet, NodeStatus } from "../../sessions/fleet.ts";
-import type { ApiDependencies, DoctorFinding } from "./api-dependencies.ts";
+import type { ApiDependencies } from "./api-dependencies.ts";
 
 /** A controller for tests: real inventory and blob store in a temporary directory, everything else in memory. */
 export interface TestSite extends AsyncDisposable {
@@ -19,7 +20,7 @@ export interface TestSite extends AsyncDisposable {
   /** What the fleet knows, by node. */
   readonly statuses: Map<string, NodeStatus>;
   readonly boots: BootRecord[];
-  readonly findings: DoctorFinding[];
+  readonly findings: Finding[];
   /** Records an event and tells its listeners. */
   happen(event: Omit<MusterEvent, "id" | "at">): void;
   /** Puts a machine into the list of those waiting. */
@@ -37,7 +38,7 @@ export async function openTestSite(): Promise<TestSite> {
   const statuses = new Map<string, NodeStatus>();
   const boots: BootRecord[] = [];
   const events: MusterEvent[] = [];
-  const findings: DoctorFinding[] = [];
+  const findings: Finding[] = [];
   const forgotten: string[] = [];
   const listeners = new Set<(event: MusterEvent) => void>();
   const happen = (event: Omit<MusterEvent, "id" | "at">): void => {

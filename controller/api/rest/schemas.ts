@@ -254,7 +254,7 @@ export const OverlayList = Type.Object({ overlays: Type.Array(OverlayView) });
 
 export const FindingView = Type.Object({
   check: Text,
-  severity: Type.Enum(["ok", "warning", "error"]),
+  status: Type.Enum(["ok", "warning", "error"]),
   what: Text,
   fix: Type.Optional(Text),
 });
