@@ -1,4 +1,5 @@
 import cluster, { type Worker } from "node:cluster";
+import { createServer } from "node:net";
 
 import { MusterError } from "#proto/contract/muster-error.ts";
 import { planRetryDelayMs, type RetryRule } from "#proto/contract/plan-retry.ts";
@@ -55,8 +56,8 @@ export async function startBlobWorkers(options: {
   const workers = new Set<Worker>();
   const timers = new Set<NodeJS.Timeout>();
   let stopping = false;
-  // Of a port the system chose, a replacement must get the same.
-  let settings = config;
+  // node:cluster shares a listening socket among workers that ask for the same port, so all must know it.
+  const settings = { ...config, port: config.port === 0 ? await findFreePort(config.address) : config.port };
 
   const start = async (failures: number): Promise<number> => {
     const startedAt = Date.now();
@@ -99,7 +100,6 @@ export async function startBlobWorkers(options: {
 
   try {
     const port = await start(0);
-    settings = { ...config, port };
     await Promise.all(Array.from({ length: options.count - 1 }, () => start(0)));
     return {
       port,
@@ -112,6 +112,19 @@ export async function startBlobWorkers(options: {
     await stop();
     throw error;
   }
+}
+
+function findFreePort(address: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", reject);
+    probe.listen(0, address, () => {
+      const bound = probe.address();
+      probe.close(() => {
+        resolve(typeof bound === "object" && bound !== null ? bound.port : 0);
+      });
+    });
+  });
 }
 
 function listening(worker: Worker, config: BlobWorkerConfig): Promise<number> {
