@@ -12,7 +12,7 @@ test("a DHCP server on the boot network is found, and silence is not taken for o
         process.execPath,
         "--eval",
         `import(${JSON.stringify(join(import.meta.dirname, "find-dhcp-servers.ts"))})
-          .then((found) => found.findDhcpServers("10.77.0.255", 700))
+          .then((found) => found.findDhcpServers("10.77.0.250", 700))
           .then((answer) => process.stdout.write(JSON.stringify(answer)))`,
       ),
     );

@@ -1,12 +1,11 @@
 import { readdir, readFile, readlink, statfs } from "node:fs/promises";
-import { networkInterfaces } from "node:os";
 import { dirname, join } from "node:path";
 
 import { runCommandUnchecked } from "#proto/host/run-command.ts";
 import type { MusterConfig } from "../config/muster-config.ts";
 import { findIpxeBinaries } from "../netboot/gather-dnsmasq-facts.ts";
+import { listHostAddresses } from "../netboot/list-host-addresses.ts";
 import { netbootPaths } from "../netboot/netboot-paths.ts";
-import { parseSubnet } from "../netboot/parse-subnet.ts";
 import { findDhcpServers } from "./find-dhcp-servers.ts";
 import { type NeededPort, parseFirewall } from "./parse-firewall.ts";
 import { parseProcNet } from "./parse-proc-net.ts";
@@ -30,10 +29,8 @@ export async function gatherDoctorFacts(
   effects: DoctorEffects,
   signal?: AbortSignal,
 ): Promise<DoctorFacts> {
-  const interfaces = networkInterfaces();
-  const addressOn = Object.entries(interfaces).find(([, addresses]) =>
-    addresses?.some((at) => at.address === config.controller.address),
-  )?.[0];
+  const addresses = await listHostAddresses(signal);
+  const addressOn = addresses.find((at) => at.address === config.controller.address)?.interface;
   const [
     version,
     squashfs,
@@ -61,14 +58,14 @@ export async function gatherDoctorFacts(
     readdir(config.paths.artifacts).catch(() => []),
     addressOn === undefined
       ? { notChecked: "no interface is on the boot network" }
-      : findDhcpServers(parseSubnet(config.network.subnet).broadcast, effects.dhcpWaitMs ?? 2000, signal),
+      : findDhcpServers(config.controller.address, effects.dhcpWaitMs ?? 2000, signal),
   ]);
   const dnsmasqVersion = /version (\d+\.\d+)/.exec(version ?? "")?.[1];
   return {
     ...(addressOn === undefined ? {} : { addressOn }),
-    interfaceExists: config.network.interface !== undefined && config.network.interface in interfaces,
-    hasIpv6: (interfaces[addressOn ?? ""] ?? []).some(
-      (at) => at.family === "IPv6" && !at.address.startsWith("fe80"),
+    interfaceExists: addresses.some((at) => at.interface === config.network.interface),
+    hasIpv6: addresses.some(
+      (at) => at.interface === addressOn && at.family === "IPv6" && !at.address.startsWith("fe80"),
     ),
     ...(dnsmasqVersion === undefined ? {} : { dnsmasqVersion }),
     ipxeBinaries: [...binaries.keys()],

@@ -1,11 +1,12 @@
 import { access } from "node:fs/promises";
-import { networkInterfaces, userInfo } from "node:os";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 
 import { MusterError } from "#proto/contract/muster-error.ts";
 import { runCommand } from "#proto/host/run-command.ts";
 import type { MusterConfig } from "../config/muster-config.ts";
 import { IPXE_BINARIES, type IpxeBinary } from "./boot-clients.ts";
+import { type HostAddress, listHostAddresses } from "./list-host-addresses.ts";
 import type { DnsmasqFacts } from "./plan-dnsmasq.ts";
 
 /**
@@ -18,7 +19,8 @@ export async function gatherDnsmasqFacts(config: MusterConfig, signal?: AbortSig
     signal,
   );
   const [, major = "0", minor = "0"] = /version (\d+)\.(\d+)/.exec(stdout) ?? [];
-  const device = findBootInterface(config);
+  const addresses = await listHostAddresses(signal);
+  const device = findBootInterface(config, addresses);
   if (device === undefined) {
     throw new MusterError({
       code: "dhcp-failed",
@@ -29,8 +31,8 @@ export async function gatherDnsmasqFacts(config: MusterConfig, signal?: AbortSig
   const account = accountName();
   return {
     interface: device,
-    hasIpv6: (networkInterfaces()[device] ?? []).some(
-      (at) => at.family === "IPv6" && !at.address.startsWith("fe80"),
+    hasIpv6: addresses.some(
+      (at) => at.interface === device && at.family === "IPv6" && !at.address.startsWith("fe80"),
     ),
     ...(account === undefined ? {} : { account }),
     binaries: new Set((await findIpxeBinaries(config.paths.ipxe)).keys()),
@@ -39,11 +41,12 @@ export async function gatherDnsmasqFacts(config: MusterConfig, signal?: AbortSig
 }
 
 /** The interface of `network.interface`, else the one that has `controller.address`. */
-export function findBootInterface(config: Pick<MusterConfig, "controller" | "network">): string | undefined {
+function findBootInterface(
+  config: Pick<MusterConfig, "controller" | "network">,
+  addresses: readonly HostAddress[],
+): string | undefined {
   if (config.network.interface !== undefined) return config.network.interface;
-  return Object.entries(networkInterfaces()).find(([, addresses]) =>
-    addresses?.some((at) => at.address === config.controller.address),
-  )?.[0];
+  return addresses.find((at) => at.address === config.controller.address)?.interface;
 }
 
 /** The iPXE binaries the distribution's package holds, with the path of each. */

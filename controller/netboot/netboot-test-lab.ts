@@ -25,8 +25,6 @@ ip address add 10.77.0.1/24 dev ctl0
 ip link set ctl0 up
 ip link set node0 up
 ip address add 10.77.0.250/32 dev node0
-ip route del broadcast 10.77.0.255 dev ctl0 table local
-ip route add broadcast 10.77.0.255 dev node0 table local src 10.77.0.250
 for dev in all ctl0 node0; do
   echo 1 > /proc/sys/net/ipv4/conf/$dev/accept_local
   echo 0 > /proc/sys/net/ipv4/conf/$dev/rp_filter

@@ -33,7 +33,9 @@ export interface ProbeAnswer {
 const CLIENT_ADDRESS = "10.77.0.250";
 
 async function ask(probe: Probe, type: 1 | 3, offered?: string): Promise<ProbeAnswer | undefined> {
-  const socket = createSocket("udp4");
+  // Sends from the address of node0, so that a broadcast leaves by node0; a socket with an address receives none.
+  const sender = createSocket({ type: "udp4", reuseAddr: true });
+  const socket = createSocket({ type: "udp4", reuseAddr: true });
   const transaction = Math.floor(Math.random() * 2 ** 32);
   const options: [number, Uint8Array][] = [];
   const text = (code: number, value: string | undefined): void => {
@@ -60,7 +62,7 @@ async function ask(probe: Probe, type: 1 | 3, offered?: string): Promise<ProbeAn
       const timer = setTimeout(() => {
         resolve(undefined);
       }, probe.waitMs ?? 3000);
-      socket.on("message", (bytes) => {
+      const receive = (bytes: Buffer): void => {
         const answer = parseDhcpAnswer(bytes);
         if (answer?.transaction !== transaction) return;
         clearTimeout(timer);
@@ -76,14 +78,20 @@ async function ask(probe: Probe, type: 1 | 3, offered?: string): Promise<ProbeAn
           ...(ipxe === undefined ? {} : { ipxe: ipxe.toString("hex") }),
           ...(pxe === undefined ? {} : { pxe: pxe.toString("hex") }),
         });
-      });
+      };
+      sender.once("error", reject);
+      sender.on("message", receive);
+      socket.on("message", receive);
       socket.bind(68, () => {
-        socket.setBroadcast(true);
-        if (probe.bootServer === true) socket.send(packet, 4011, "10.77.0.1");
-        else socket.send(packet, 67, "10.77.0.255");
+        sender.bind(68, CLIENT_ADDRESS, () => {
+          sender.setBroadcast(true);
+          if (probe.bootServer === true) sender.send(packet, 4011, "10.77.0.1");
+          else sender.send(packet, 67, "255.255.255.255");
+        });
       });
     });
   } finally {
+    sender.close();
     socket.close();
   }
 }

@@ -25,7 +25,8 @@ test("dnsmasq accepts the dnsmasq snippet", async () => {
   }
 });
 
-// The ISC and Kea texts below were accepted by dhcpd 4.4.3-P1 (dhcpd -t) and Kea 2.2.0 (kea-dhcp4 -t).
+// The ISC and Kea texts below were run in dhcpd 4.4.3-P1 and Kea 2.2.0 (Debian 12), which gave each kind of client in
+// supervise-dnsmasq.test.ts the answer that dnsmasq gives there.
 test("the ISC snippet tells clients apart by architecture and names nodes", () => {
   expect(
     renderDhcpSnippet("isc", testConfig("/x"), HOSTS),

@@ -138,13 +138,13 @@ function keepChild(effects: DnsmasqEffects, paths: NetbootPaths): Keeper {
       );
       child = undefined;
       first();
-      if (isStopping()) return;
       if (planned !== undefined) {
         const between = planned;
         planned = undefined;
         await between();
         continue;
       }
+      if (isStopping()) return;
       failures = performance.now() - since > HEALTHY_MS ? 0 : failures + 1;
       onEvent(exitedEvent(ending, tail, config));
       await delay(planRetryDelayMs(RESTART, Math.max(0, failures - 1), Math.random()), undefined, {
@@ -232,6 +232,7 @@ function followHosts(
   let timer: NodeJS.Timeout | undefined;
   let work: Promise<void> = Promise.resolve();
   let written: string | undefined;
+  let isStopped = false;
   const write = async (): Promise<void> => {
     const hosts = await effects.listHosts();
     written = renderDhcpHosts(hosts);
@@ -263,10 +264,11 @@ function followHosts(
   return {
     write,
     changed: () => {
-      timer ??= setTimeout(() => void flush(), DEBOUNCE_MS);
+      if (!isStopped) timer ??= setTimeout(() => void flush(), DEBOUNCE_MS);
     },
     settled: () => (timer === undefined ? work : flush()),
     stop: () => {
+      isStopped = true;
       clearTimeout(timer);
     },
   };
