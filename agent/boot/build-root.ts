@@ -101,7 +101,9 @@ export async function overlayStep(host: BootHost, state: BootState, signal: Abor
       root,
       blobPath: (blob) => blobPath(host, blob),
       setfattr: host.paths.programs.setfattr,
-      warn: host.console.line,
+      warn: (line) => {
+        host.console.line(line);
+      },
       run: host.run,
     },
     steps,
