@@ -1,4 +1,4 @@
-import { chmod, copyFile, cp, mkdir, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, copyFile, cp, mkdir, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -22,6 +22,9 @@ const PROGRAMS = [
 /** Started by musterd, never by people: no launcher. */
 const WORKERS = [{ name: "blob-worker", entry: "controller/images/blob-worker.ts" }] as const;
 
+/** Files of muster-initramfs that go into archives as they are. */
+const INITRAMFS_ASSETS = ["init", "udhcpc.script", "drivers.txt"] as const;
+
 const LAUNCHER = (name: string): string => `#!/bin/sh
 here=$(dirname "$(readlink -f "$0")")
 exec "$here/lib/node" --no-warnings "$here/lib/${name}.mjs" "$@"
@@ -39,6 +42,7 @@ export async function build(onStep: (step: string) => void): Promise<void> {
   onStep("generate wire contract");
   await generateProtos();
   onStep("bundle musterd, muster, muster-initramfs");
+  await rm(join(DIST, "lib/chunks"), { recursive: true, force: true });
   await mkdir(join(DIST, "lib"), { recursive: true });
   await bundlePrograms();
   await installRuntime();
@@ -66,6 +70,9 @@ async function bundlePrograms(): Promise<void> {
     external: ["better-sqlite3"],
     logLevel: "error",
   });
+  const assets = join(DIST, "lib/initramfs");
+  await mkdir(assets, { recursive: true });
+  for (const file of INITRAMFS_ASSETS) await copyFile(join(ROOT, "initramfs", file), join(assets, file));
   for (const { name } of PROGRAMS) {
     await writeFile(join(DIST, name), LAUNCHER(name));
     await chmod(join(DIST, name), 0o755);
@@ -101,22 +108,15 @@ async function buildBaseArchives(): Promise<void> {
   const artifacts = join(DIST, "artifacts");
   await mkdir(artifacts, { recursive: true });
   const agent = join(DIST, "muster-agent");
+  const unit = join(ROOT, "packaging/systemd/muster-agent.service");
+  const sources = (await readdir(join(ROOT, "initramfs"))).map((name) => join(ROOT, "initramfs", name));
+  const inputs = [agent, unit, ...sources];
   for (const compression of ["zstd", "gzip"]) {
     const out = join(artifacts, `base-${compression}.cpio`);
-    if (await isNewer(out, [agent, join(DIST, "lib/muster-initramfs.mjs")])) continue;
+    if (await isNewer(out, inputs)) continue;
     await runCommand({
       program: join(DIST, "muster-initramfs"),
-      args: [
-        "base",
-        "--agent",
-        agent,
-        "--unit",
-        join(ROOT, "packaging/systemd/muster-agent.service"),
-        "--compression",
-        compression,
-        "--out",
-        out,
-      ],
+      args: ["base", "--agent", agent, "--unit", unit, "--compression", compression, "--out", out],
       deadlineMs: 600_000,
     });
   }

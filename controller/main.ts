@@ -1,0 +1,402 @@
+import { randomBytes, X509Certificate } from "node:crypto";
+import { access, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+
+import { schedule } from "node-cron";
+import { type Logger, pino } from "pino";
+
+import { errorMeaning, errorSentence, MusterError } from "#proto/contract/muster-error.ts";
+import { EnrollmentService } from "#proto/gen/muster/v1/enrollment.ts";
+import { ProvisioningService } from "#proto/gen/muster/v1/provisioning.ts";
+import { SessionService } from "#proto/gen/muster/v1/session.ts";
+
+import packageJson from "../package.json" with { type: "json" };
+import { guardCalls } from "./api/grpc/authorize-calls.ts";
+import { makeRateLimiter } from "./api/grpc/limit-rate.ts";
+import { startGrpcServer } from "./api/grpc/start-grpc-server.ts";
+import { createApi } from "./api/rest/create-api.ts";
+import { listenOnAddress, listenOnSocket } from "./api/rest/listen.ts";
+import { CONTROL_SOCKET_NAME, DEFAULT_CONFIG_PATH } from "./config/default-config.ts";
+import type { MusterConfig } from "./config/muster-config.ts";
+import { readConfig } from "./config/read-config.ts";
+import { runDoctor } from "./doctor/run-doctor.ts";
+import { openCertificateAuthority } from "./identity/certificate-authority.ts";
+import { mintToken } from "./identity/enrolment-tokens.ts";
+import { openEnrolments } from "./identity/open-enrolments.ts";
+import { serveEnrollment } from "./identity/serve-enrollment.ts";
+import { openBlobStore } from "./images/open-blob-store.ts";
+import { startBlobWorkers } from "./images/start-blob-workers.ts";
+import { openInventory } from "./inventory/open-inventory.ts";
+import { openTelemetry } from "./inventory/open-telemetry.ts";
+import { keepSecretFile } from "./keep-secret-file.ts";
+import { gatherDnsmasqFacts } from "./netboot/gather-dnsmasq-facts.ts";
+import { planDhcpHosts } from "./netboot/plan-dhcp-hosts.ts";
+import { renderDhcpSnippet } from "./netboot/render-dhcp-snippet.ts";
+import { createBootServer } from "./netboot/serve-boot.ts";
+import { superviseDnsmasq } from "./netboot/supervise-dnsmasq.ts";
+import { notifySystemd } from "./notify-systemd.ts";
+import { openSystemOverlays } from "./overlays/build-system-overlay.ts";
+import { listOverlays } from "./overlays/list-overlays.ts";
+import { serveProvisioning } from "./sessions/serve-provisioning.ts";
+import { serveSession } from "./sessions/serve-session.ts";
+import { trackFleet } from "./sessions/track-fleet.ts";
+
+/** What the operating system tells this program: read here and nowhere else. */
+interface Surroundings {
+  readonly notifySocket: string | undefined;
+  readonly logLevel: string;
+  /** Where the base initramfs archives of this release are unless muster.yaml says otherwise. */
+  readonly artifacts: string;
+  readonly blobWorker: string;
+}
+
+const HEARTBEAT_SECONDS = 30;
+/** A boot's tickets outlast the boot by far, and a day is what the certificate lives anyway. */
+const TICKET_SECONDS = 24 * 3600;
+/** Enrolments from one address, and from all: a rack that powers on enrols at once, a flood does not get far. */
+const ENROLMENT_RATES = [
+  { perSecond: 10, burst: 20 },
+  { perSecond: 500, burst: 2000 },
+] as const;
+/** A node that gave up says so; one that says nothing for longer than that lost its power or its link. */
+const ABANDON_MARGIN_SECONDS = 300;
+const MAX_ENROL_BYTES = 64 * 1024;
+const MAX_AGENT_BYTES = 1024 * 1024;
+/** Unreferenced blobs are looked for once a day, when nobody is watching. */
+const GARBAGE_SCHEDULE = "17 4 * * *";
+
+const USAGE = `musterd: the muster controller
+
+  musterd [--config FILE]   run; FILE is ${DEFAULT_CONFIG_PATH} unless given
+  musterd --version
+
+Everything else is done with the command muster.
+`;
+
+/** Runs the controller until SIGTERM or SIGINT. Everything opened is closed in reverse order. */
+async function runController(config: MusterConfig, around: Surroundings, log: Logger): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const stopping = new AbortController();
+  const now = (): Date => new Date();
+  const onBug = (error: unknown, where: string): void => {
+    log.error({ err: error, where }, "unexpected error: a bug in muster");
+  };
+  const startedAt = now();
+  await mkdir(config.paths.state, { recursive: true, mode: 0o700 });
+  await mkdir(config.paths.runtime, { recursive: true, mode: 0o755 });
+  await mkdir(config.paths.overlays, { recursive: true, mode: 0o755 });
+
+  // What survives, and what may be lost.
+  const telemetry = stack.use(
+    openTelemetry({
+      path: join(config.paths.state, "telemetry.db"),
+      now,
+      retention: config.telemetry,
+      onTrouble: (what, error) => {
+        log.warn({ err: error }, what);
+      },
+    }),
+  );
+  telemetry.onEvent(({ severity, kind, node, what, fix }) => {
+    const level = severity === "info" ? "info" : severity === "warning" ? "warn" : "error";
+    log[level]({ kind, node, fix }, what);
+  });
+  const onEvent: Parameters<typeof createBootServer>[0]["onEvent"] = (event) => {
+    telemetry.recordEvent(event);
+  };
+  const inventory = stack.use(await openInventory({ path: join(config.paths.state, "inventory.db"), now }));
+  const blobRoot = join(config.paths.state, "blobs");
+  const blobs = await openBlobStore({
+    directory: blobRoot,
+    onCorrupt: (digest, movedTo) => {
+      telemetry.recordEvent({
+        severity: "error",
+        kind: "blob-corrupt",
+        what: `blob ${digest} does not match its digest any more; it was moved to ${movedTo}`,
+        fix: "import the image again (muster image import), and have the disk checked",
+      });
+    },
+  });
+
+  // Who we are.
+  const authorityDirectory = join(config.paths.state, "authority");
+  const authority = await openCertificateAuthority(authorityDirectory, now);
+  const ticketKey = await keepSecretFile(join(authorityDirectory, "ticket.key"), 32, randomBytes);
+  const server = await authority.issueServer({
+    names: config.controller.names.filter((name) => !isAddress(name)),
+    addresses: [config.controller.address, ...config.controller.names.filter(isAddress)],
+  });
+
+  // What the fleet is doing.
+  const fleet = stack.use(
+    await trackFleet({
+      telemetry,
+      nodes: (await inventory.listNodes()).map(({ name }) => name),
+      now,
+      abandonAfterMs: (config.boot.giveUpAfterSeconds + ABANDON_MARGIN_SECONDS) * 1000,
+    }),
+  );
+  const desk = openEnrolments({ inventory, telemetry, now });
+
+  // gRPC.
+  const at = (port: number): string[] => [`${config.controller.address}:${port}`];
+  const endpoint = {
+    address: config.controller.address,
+    certPem: server.certPem,
+    keyPem: server.keyPem,
+  };
+  stack.use(
+    await startBlobWorkers({
+      program: around.blobWorker,
+      count: config.blobs.workers,
+      config: {
+        ...endpoint,
+        port: config.ports.blobs,
+        caPem: authority.certificatePem,
+        ticketKey,
+        blobRoot,
+      },
+      telemetry,
+      onBug,
+    }),
+  );
+  stack.use(
+    await startGrpcServer(
+      { ...endpoint, port: config.ports.enrolment },
+      {
+        services: [
+          {
+            definition: EnrollmentService,
+            implementation: serveEnrollment({
+              inventory,
+              authority,
+              desk,
+              fleet,
+              telemetry,
+              rules: config.enrolment.rules,
+              maxPending: config.enrolment.maxPending,
+              certificateSeconds: config.enrolment.certificateSeconds,
+              agentAddresses: at(config.ports.agents),
+              now,
+              onBug,
+            }),
+          },
+        ],
+        guard: guardCalls({ limitRate: makeRateLimiter(...ENROLMENT_RATES), now, onBug }),
+        maxRequestBytes: MAX_ENROL_BYTES,
+      },
+    ),
+  );
+  const sessions = stack.use(
+    serveSession({
+      inventory,
+      authority,
+      fleet,
+      heartbeatSeconds: HEARTBEAT_SECONDS,
+      certificateSeconds: config.enrolment.certificateSeconds,
+      now,
+      onBug,
+    }),
+  );
+  const provisioning = serveProvisioning({
+    inventory,
+    fleet,
+    telemetry,
+    blobs,
+    settings: {
+      defaultImage: config.boot.image,
+      giveUpAfterSeconds: config.boot.giveUpAfterSeconds,
+      rebootAfterSeconds: config.boot.rebootAfterSeconds,
+      blobAddresses: at(config.ports.blobs),
+    },
+    ticketSeconds: TICKET_SECONDS,
+    ticketKey,
+    buildOverlay: openSystemOverlays({ config, inventory, blobs }),
+    now,
+    onBug,
+  });
+  stack.use(
+    await startGrpcServer(
+      { ...endpoint, port: config.ports.agents, clientAuthorityPem: authority.certificatePem },
+      {
+        services: [
+          { definition: ProvisioningService, implementation: provisioning },
+          { definition: SessionService, implementation: sessions.server },
+        ],
+        guard: guardCalls({ findIdentity: (node) => inventory.findIdentity(node), now, onBug }),
+        maxRequestBytes: MAX_AGENT_BYTES,
+      },
+    ),
+  );
+
+  // What firmware and iPXE ask for.
+  const boot = createBootServer({
+    config,
+    inventory,
+    blobs,
+    fleet,
+    authorityFingerprint: authority.fingerprint,
+    mintToken: (node, bootMac, sourceAddress) =>
+      mintToken({
+        inventory,
+        node,
+        bootMac,
+        sourceAddress,
+        lifetimeSeconds: config.enrolment.tokenSeconds,
+        now: now(),
+      }),
+    onEvent,
+    log,
+  });
+  await listenOnAddress(boot, config.controller.address, config.ports.http);
+  stack.defer(() => boot.close());
+
+  // DHCP and TFTP.
+  if (config.dhcp.mode !== "external") {
+    const dnsmasq = stack.use(
+      await superviseDnsmasq(
+        {
+          config,
+          facts: await gatherDnsmasqFacts(config),
+          listHosts: async () => planDhcpHosts(await inventory.listNodes()),
+          onDhcp: (mac, seenAt) => {
+            fleet.dhcpSeen(mac, seenAt);
+          },
+          onEvent,
+          log,
+        },
+        stopping.signal,
+      ),
+    );
+    stack.defer(
+      inventory.onNodesChanged(() => {
+        dnsmasq.hostsChanged();
+      }),
+    );
+  }
+
+  // What people ask for.
+  const dependencies: Parameters<typeof createApi>[0] = {
+    inventory,
+    telemetry,
+    fleet,
+    blobs,
+    enrolments: desk,
+    listOverlays: () => listOverlays(config.paths.overlays),
+    runDoctor: (signal) =>
+      runDoctor(
+        config,
+        {
+          countNodes: async () => (await inventory.listNodes()).length,
+          readAuthority: async () => ({
+            fingerprint: authority.fingerprint,
+            certificateExpires: new X509Certificate(server.certPem).validToDate,
+          }),
+          musterdPid: process.pid,
+        },
+        signal,
+      ),
+    renderSnippet: async (format) =>
+      renderDhcpSnippet(format, config, planDhcpHosts(await inventory.listNodes())),
+    authority,
+    version: packageJson.version,
+    startedAt,
+    now,
+    randomBytes,
+  };
+  if (config.api.remote) {
+    const https = await createApi(dependencies, {
+      by: "token",
+      certificatePem: server.certPem,
+      keyPem: server.keyPem,
+    });
+    await listenOnAddress(https, config.controller.address, config.ports.api);
+    stack.defer(() => https.close());
+  }
+  const api = await createApi(dependencies, { by: "socket" });
+  const socket = await listenOnSocket(api, join(config.paths.runtime, CONTROL_SOCKET_NAME), config.api.group);
+  stack.defer(() => api.close());
+  if (socket.warning !== undefined) log.warn(socket.warning);
+
+  const garbage = schedule(
+    GARBAGE_SCHEDULE,
+    async () => {
+      const referenced = new Set(await inventory.listReferencedBlobs());
+      const { removed, freedBytes } = await blobs.collectGarbage(
+        referenced,
+        config.blobs.graceSeconds * 1000,
+        now(),
+      );
+      log.info({ removed, freedBytes }, "unreferenced blobs removed");
+      await inventory.pruneTokens(now());
+    },
+    { noOverlap: true },
+  );
+  stack.defer(() => void garbage.destroy());
+
+  log.info({ version: packageJson.version, address: config.controller.address }, "musterd is ready");
+  await notifySystemd("--ready", around.notifySocket);
+  const signal = await nextSignal();
+  log.info({ signal }, "musterd is stopping");
+  await notifySystemd("--stopping", around.notifySocket);
+  stopping.abort();
+}
+
+function nextSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    process.once("SIGTERM", resolve);
+    process.once("SIGINT", resolve);
+  });
+}
+
+function isAddress(name: string): boolean {
+  return /^[\d.]+$/.test(name) || name.includes(":");
+}
+
+async function lookAround(): Promise<Surroundings> {
+  const here = import.meta.dirname;
+  // Bundled, this file is lib/musterd.mjs and its worker lies beside it; in development both are sources.
+  const isBundled = await access(join(here, "blob-worker.mjs")).then(
+    () => true,
+    () => false,
+  );
+  return {
+    notifySocket: process.env["NOTIFY_SOCKET"],
+    logLevel: process.env["MUSTERD_LOG_LEVEL"] ?? "info",
+    artifacts: isBundled ? join(here, "../artifacts") : join(here, "../dist/artifacts"),
+    blobWorker: join(here, isBundled ? "blob-worker.mjs" : "images/blob-worker.ts"),
+  };
+}
+
+async function main(): Promise<number> {
+  try {
+    const { values } = parseArgs({
+      options: {
+        config: { type: "string", short: "c", default: DEFAULT_CONFIG_PATH },
+        version: { type: "boolean", default: false },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    });
+    if (values.help) {
+      process.stdout.write(USAGE);
+      return 0;
+    }
+    if (values.version) {
+      process.stdout.write(`musterd ${packageJson.version}\n`);
+      return 0;
+    }
+    const around = await lookAround();
+    const config = await readConfig(values.config, around.artifacts);
+    await runController(config, around, pino({ level: around.logLevel, base: null }));
+    return 0;
+  } catch (error) {
+    const fix = error instanceof MusterError && error.fix !== undefined ? `\n  ${error.fix}` : "";
+    process.stderr.write(`musterd: ${errorSentence(error)}${fix}\n`);
+    if (!(error instanceof MusterError) && error instanceof Error)
+      process.stderr.write(`${error.stack ?? ""}\n`);
+    return errorMeaning(error).exit;
+  }
+}
+
+process.exit(await main());
