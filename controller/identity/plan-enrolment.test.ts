@@ -1,0 +1,62 @@
+import { describe, expect, test } from "vitest";
+
+import { parseNodeName } from "#proto/contract/node-name.ts";
+import { type EnrolmentFacts, planEnrolment } from "./plan-enrolment.ts";
+
+const C001 = parseNodeName("c001");
+const FACTS: EnrolmentFacts = {
+  protocolVersion: 1,
+  served: { oldest: 1, newest: 2 },
+  redemption: "absent",
+  redeemedNodeExists: false,
+  knownNode: undefined,
+  approval: { kind: "none" },
+  pending: { isListed: false, count: 0, limit: 2 },
+};
+const redeemed = { kind: "redeemed", node: C001 } as const;
+const rule = { kind: "approve", name: parseNodeName("c002"), image: "debian12" } as const;
+const full = { isListed: false, count: 2, limit: 2 };
+
+function outcome(facts: Partial<EnrolmentFacts>): string {
+  const decision = planEnrolment({ ...FACTS, ...facts });
+  if (decision.kind === "refuse") return decision.error.code;
+  return decision.kind === "accept" ? `accept ${decision.node}` : decision.kind;
+}
+
+describe("planEnrolment", () => {
+  test.each<[string, Partial<EnrolmentFacts>]>([
+    ["protocol-unsupported", { protocolVersion: 0, redemption: redeemed, redeemedNodeExists: true }],
+    ["protocol-unsupported", { protocolVersion: 3 }],
+    ["accept c001", { protocolVersion: 2, redemption: redeemed, redeemedNodeExists: true }],
+    ["token-refused", { redemption: { kind: "refused", reason: "used" }, approval: rule, knownNode: C001 }],
+    ["enrolment-refused", { redemption: redeemed, redeemedNodeExists: false, approval: rule }],
+    ["accept c001", { redemption: redeemed, redeemedNodeExists: true, knownNode: C001, pending: full }],
+    ["approve", { approval: rule, pending: full }],
+    ["pending", { approval: rule, knownNode: C001 }],
+    ["pending", { knownNode: C001 }],
+    ["pending", { approval: { kind: "names-exhausted", names: "c[1-2]" } }],
+    ["pending", {}],
+    ["pending", { pending: { ...full, isListed: true } }],
+    ["too-many-pending", { pending: full }],
+    ["too-many-pending", { pending: full, knownNode: C001, approval: rule }],
+  ])("is %s for %j", (expected, facts) => {
+    expect(outcome(facts)).toBe(expected);
+  });
+
+  test("a refused token says why and what to do", () => {
+    const sentences = (["unknown", "used", "expired", "other-machine", "other-address"] as const).map(
+      (reason) => {
+        const decision = planEnrolment({ ...FACTS, redemption: { kind: "refused", reason } });
+        return decision.kind === "refuse" ? `${decision.error.message}; ${decision.error.fix ?? ""}` : "";
+      },
+    );
+    const fix = "power-cycle the node: each boot gets a new token";
+    expect(sentences).toEqual([
+      `the enrolment token was refused: this controller did not issue it, or it is long past; ${fix}`,
+      `the enrolment token was refused: it was used already, by another key; ${fix}`,
+      `the enrolment token was refused: it has expired; ${fix}`,
+      `the enrolment token was refused: it was issued to another machine; ${fix}`,
+      `the enrolment token was refused: it was issued to another address; ${fix}`,
+    ]);
+  });
+});
