@@ -19,7 +19,7 @@ export type ApiAddress =
       readonly caFingerprint?: string;
     };
 
-export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
+type Query = Readonly<Record<string, string | number | boolean | undefined>>;
 
 /** Speaks to the controller. Failures are MusterErrors with the controller's own code, words and remedy. */
 export interface ApiClient extends AsyncDisposable {

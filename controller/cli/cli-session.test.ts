@@ -224,6 +224,15 @@ describe("what goes wrong", () => {
   });
 });
 
+it("says that it was interrupted, and not that it failed", async () => {
+  const stop = new AbortController();
+  stop.abort();
+  const tree = await mkdtemp(join(tmpdir(), "muster-tree-"));
+  const answer = await muster(`image import ${tree} --name x`, { signal: stop.signal });
+  await rm(tree, { recursive: true });
+  expect(answer).toBe(`$ muster image import ${tree} --name x\n2> muster: interrupted\n[130]\n`);
+});
+
 it("prints the same data as JSON and YAML, and empty lists as empty lists", async () => {
   expect(await muster("-o json node list")).toContain("\n[]\n");
   await muster("token create ci");

@@ -7,8 +7,9 @@ import { runCli } from "./run-cli.ts";
 const stop = new AbortController();
 process.once("SIGINT", () => {
   stop.abort();
-  // a command that does not listen to the signal still ends at the second Ctrl-C, and soon after the first
-  setTimeout(() => process.exit(130), 1000).unref();
+  // a command that does not listen to the signal still ends at the second Ctrl-C, and soon after the first;
+  // one that does has this long to clean up
+  setTimeout(() => process.exit(130), 5000).unref();
 });
 // `muster node list | head`: the reader has what it wants
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

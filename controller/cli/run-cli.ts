@@ -17,6 +17,8 @@ import type { CliContext, CliProcess } from "./cli-context.ts";
 
 /** Exit status of a command line that cannot be understood, as of invalid input everywhere. */
 const EXIT_USAGE = 2;
+/** What shells report of a program that SIGINT (2) ended. */
+const EXIT_INTERRUPTED = 130;
 
 /** Runs one command line. Returns its exit status: 0, or that of the error's code in ERROR_MEANINGS. */
 export async function runCli(process: CliProcess): Promise<number> {
@@ -44,6 +46,10 @@ export async function runCli(process: CliProcess): Promise<number> {
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    if (process.signal.aborted) {
+      process.err("muster: interrupted\n");
+      return EXIT_INTERRUPTED;
+    }
     process.err(renderError(error));
     return errorMeaning(error).exit;
   }

@@ -13,6 +13,8 @@ export interface ImportDisplay {
   end(failure?: unknown): Promise<void>;
 }
 
+const MIN_COLUMNS = 40;
+
 const STEPS = [
   { step: "kernel", title: "find the kernel" },
   { step: "pack", title: "pack the tree" },
@@ -23,7 +25,9 @@ const STEPS = [
 
 /** A live list of steps on a terminal, a line per step elsewhere. */
 export async function showImportProgress(context: CliContext): Promise<ImportDisplay> {
-  return context.process.errIsTerminal ? showList() : showLines(context);
+  // serial consoles often say they have no columns at all; the list would be one letter wide
+  const isWide = process.stderr.columns >= MIN_COLUMNS;
+  return context.process.errIsTerminal && isWide ? showList() : showLines(context);
 }
 
 function showLines(context: CliContext): ImportDisplay {

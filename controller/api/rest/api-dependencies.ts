@@ -9,7 +9,7 @@ import type { DhcpSnippetFormat } from "../../netboot/render-dhcp-snippet.ts";
 import type { Fleet } from "../../sessions/fleet.ts";
 
 /** A static overlay: a directory NAME/rootfs below `paths.overlays`. */
-export interface OverlaySummary {
+interface OverlaySummary {
   readonly name: string;
   readonly path: string;
 }

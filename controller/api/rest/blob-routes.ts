@@ -6,7 +6,7 @@ import { parseDigest } from "#proto/contract/digest.ts";
 import { MusterError } from "#proto/contract/muster-error.ts";
 
 import type { ApiDependencies } from "./api-dependencies.ts";
-import { BlobReferenceView, Nothing, REFUSALS } from "./schemas.ts";
+import { BlobView, Nothing, REFUSALS } from "./schemas.ts";
 import type { TypedApi } from "./typed-api.ts";
 
 /** Uploads: streamed to the store, never held in memory, of any size the disk takes. */
@@ -24,7 +24,7 @@ export function addBlobRoutes(api: TypedApi, deps: ApiDependencies): void {
         querystring: Type.Object({
           digest: Type.Optional(Type.String({ description: "refuse content of another digest" })),
         }),
-        response: { 201: BlobReferenceView, ...REFUSALS },
+        response: { 201: BlobView, ...REFUSALS },
       },
     },
     async ({ body, query }, reply) => {

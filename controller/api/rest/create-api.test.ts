@@ -269,6 +269,24 @@ it("streams events without leaving one out or saying one twice, and ends when it
   expect(kinds).toEqual(["one", "two", "three"]);
 });
 
+it("catches up with everything after an id, however many pages that is", async () => {
+  for (let id = 1; id <= 7; id++) site.happen({ severity: "info", kind: `k${id}`, what: "w" });
+  const stop = new AbortController();
+  const kinds: string[] = [];
+  const first = {
+    ...site.deps.telemetry,
+    listEvents: async (query: { afterId?: number; limit: number }) => {
+      const all = await site.deps.telemetry.listEvents({ ...query, limit: 100 });
+      return all.slice(0, query.limit);
+    },
+  };
+  for await (const line of followEvents(first, { afterId: 1, limit: 2 }, stop.signal)) {
+    kinds.push((JSON.parse(line) as { kind: string }).kind);
+    if (kinds.length === 6) stop.abort();
+  }
+  expect(kinds).toEqual(["k2", "k3", "k4", "k5", "k6", "k7"]);
+});
+
 describe("access", () => {
   it("is refused by every route of the HTTPS server without a token, and none leaks what a token opens", async () => {
     const { certPem: certificatePem, keyPem } = await site.authority.issueServer({

@@ -111,9 +111,14 @@ export async function* followEvents(
   signal.addEventListener("abort", rouse, { once: true });
   try {
     let lastId = query.afterId ?? 0;
-    for (const event of (await telemetry.listEvents(query)).toSorted((a, b) => a.id - b.id)) {
-      lastId = Math.max(lastId, event.id);
-      yield lineOf(event);
+    // with an id to begin after there may be more than one page; without, the last page is what was asked for
+    for (let page = query, more = true; more && !isOver(); page = { ...page, afterId: lastId }) {
+      const events = (await telemetry.listEvents(page)).toSorted((a, b) => a.id - b.id);
+      for (const event of events) {
+        lastId = Math.max(lastId, event.id);
+        yield lineOf(event);
+      }
+      more = query.afterId !== undefined && events.length === query.limit;
     }
     while (!isOver()) {
       const event = backlog.shift();

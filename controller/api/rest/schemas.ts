@@ -6,7 +6,7 @@ const Text = Type.String();
 const Time = Type.String({ format: "date-time" });
 const Count = Type.Integer({ minimum: 0 });
 
-export const ROOT_MODE = Type.Enum(["squashfs", "tmpfs"]);
+const ROOT_MODE = Type.Enum(["squashfs", "tmpfs"]);
 const DEVICE_TYPE = Type.Enum(["ethernet", "infiniband", "bond", "vlan", "bridge"]);
 export const NODE_STATE = Type.Enum(["new", "booting", "ready", "unreachable", "failed"]);
 const SEVERITY = Type.Enum(["info", "warning", "error"]);
@@ -26,7 +26,7 @@ export const ErrorBody = Type.Object({
 });
 export type ErrorBody = Static<typeof ErrorBody>;
 
-export const DeviceView = Type.Object({
+const DeviceView = Type.Object({
   name: Text,
   type: DEVICE_TYPE,
   mac: Type.Optional(Text),
@@ -86,7 +86,7 @@ export const NodeChanges = Type.Object(
 );
 export type NodeChanges = Static<typeof NodeChanges>;
 
-export const FailureView = Type.Object({
+const FailureView = Type.Object({
   stage: Text,
   code: Text,
   what: Text,
@@ -94,7 +94,7 @@ export const FailureView = Type.Object({
   kernelLogTail: Type.Optional(Text),
 });
 
-export const StatusView = Type.Object({
+const StatusView = Type.Object({
   state: NODE_STATE,
   stage: Type.Optional(Text),
   bootId: Type.Optional(Text),
@@ -173,9 +173,8 @@ export type PendingView = Static<typeof PendingView>;
 export const PendingList = Type.Object({ pending: Type.Array(PendingView) });
 export const Approval = Type.Object({ name: Text, fields: Type.Optional(NodeFieldsInput) }, STRICT);
 
-const BlobView = Type.Object({ digest: Text, sizeBytes: Count });
+export const BlobView = Type.Object({ digest: Text, sizeBytes: Count });
 export type BlobView = Static<typeof BlobView>;
-export const BlobReferenceView = BlobView;
 const Compression = Type.Enum(["zstd", "xz", "gzip"]);
 
 /** An image version to register: everything but what the controller gives it. */
@@ -215,7 +214,7 @@ export type ImageView = Static<typeof ImageView>;
 export const ImageList = Type.Object({ images: Type.Array(ImageView) });
 export const ChannelTarget = Type.Object({ version: Type.Integer({ minimum: 1 }) }, STRICT);
 
-export const StageView = Type.Object({
+const StageView = Type.Object({
   stage: Text,
   startedMs: Type.Number(),
   endedMs: Type.Optional(Type.Number()),
