@@ -6,7 +6,7 @@ import { runCommand, runCommandUnchecked } from "#proto/host/run-command.ts";
 import type { CpioEntry } from "./write-cpio.ts";
 
 /** busybox applets that /init, the udhcpc script and the agent call. A build without one of them fails here, not on a node. */
-export const APPLETS: readonly string[] = `
+const APPLETS: readonly string[] = `
   cat chmod chroot cp cttyhack cut date dd df dmesg find free grep head hostname insmod ip kill ln
   losetup ls lsmod mkdir mknod modprobe mount mv nslookup ping poweroff printf ps readlink reboot rm
   rmdir sed setsid sh sleep sort stat switch_root sync tail tar touch tr udhcpc umount uname vi wc

@@ -1,4 +1,5 @@
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 
 import { MusterError } from "#proto/contract/muster-error.ts";
 import { runCommand } from "#proto/host/run-command.ts";
@@ -18,7 +19,7 @@ export interface ListedFile {
 }
 
 /** One of the archives that lie one after the other in a file. */
-export interface ListedPart {
+interface ListedPart {
   readonly compression: Compression | "none";
   readonly packedBytes: number;
   readonly unpackedBytes: number;
@@ -53,7 +54,7 @@ export async function findArchives(path: string): Promise<readonly string[]> {
  */
 export async function listArchive(path: string, signal: AbortSignal): Promise<ListedArchive> {
   const bytes = await readFile(path);
-  const scratch = await mkdtemp("/tmp/muster-list-");
+  const scratch = await mkdtemp(`${tmpdir()}/muster-list-`);
   try {
     const parts: ListedPart[] = [];
     const files: ListedFile[] = [];
@@ -111,7 +112,7 @@ const KINDS: Readonly<Record<string, ListedFile["kind"]>> = {
 };
 
 /** Reads `unsquashfs -lln`: "-rwxr-xr-x 0/0   31688 1970-01-01 00:00 squashfs-root/usr/lib/x -> target". */
-export function parseUnsquashfs(output: string, inside: string): readonly ListedFile[] {
+function parseUnsquashfs(output: string, inside: string): readonly ListedFile[] {
   const files: ListedFile[] = [];
   for (const line of output.split("\n")) {
     const [, type, bits, size, rest] =

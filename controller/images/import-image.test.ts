@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { openBlobStore } from "./open-blob-store.ts";
 import { type ImportEffects, type ImportProgress, importImage } from "./import-image.ts";
 
-const signal = AbortSignal.timeout(60_000);
+const signal = new AbortController().signal;
 let directory: string;
 let tree: string;
 

@@ -18,7 +18,7 @@ import { runCommand } from "#proto/host/run-command.ts";
 import { packImage } from "./pack-image.ts";
 import { planAclFile, planPackArguments } from "./plan-pack.ts";
 
-const signal = AbortSignal.timeout(60_000);
+const signal = new AbortController().signal;
 const isRoot = process.getuid?.() === 0;
 let directory: string;
 let tree: string;

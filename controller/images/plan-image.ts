@@ -154,7 +154,7 @@ export function baseCompression(features: KernelFeatures): "zstd" | "gzip" {
 }
 
 /** `CONFIG_X=y` lines. Options that are not set are absent. */
-export function parseKernelConfig(text: string): ReadonlyMap<string, string> {
+function parseKernelConfig(text: string): ReadonlyMap<string, string> {
   const options = new Map<string, string>();
   for (const line of text.split("\n")) {
     const [, option, value] = /^(CONFIG_\w+)=(.*)$/.exec(line) ?? [];

@@ -1,7 +1,7 @@
 import type { KernelFeatures } from "../inventory/inventory.ts";
 
 /** Where an image keeps the ACLs of its files: setfacl(1) --restore reads it in the root of the new system. */
-export const ACL_FILE = "usr/lib/muster/image.acl";
+const ACL_FILE = "usr/lib/muster/image.acl";
 
 /** The directories above {@link ACL_FILE}. */
 export const ACL_DIRECTORIES = ["usr", "usr/lib", "usr/lib/muster"] as const;
