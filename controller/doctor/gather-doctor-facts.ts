@@ -1,6 +1,7 @@
 import { readdir, readFile, readlink, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
+import { MusterError } from "#proto/contract/muster-error.ts";
 import { runCommandUnchecked } from "#proto/host/run-command.ts";
 import type { MusterConfig } from "../config/muster-config.ts";
 import { findIpxeBinaries } from "../netboot/gather-dnsmasq-facts.ts";
@@ -101,16 +102,29 @@ async function output(
   }
 }
 
+/** Undefined when a filter may be there and cannot be read. A host with neither program has none to speak of. */
 async function findClosedPorts(
   needed: readonly NeededPort[],
   signal?: AbortSignal,
 ): Promise<readonly NeededPort[] | undefined> {
-  const nft = await output("nft", ["list", "ruleset"], signal);
-  const iptables = await output("iptables", ["-S", "INPUT"], signal);
-  const found = [nft, iptables].flatMap((rules) =>
-    rules === undefined ? [] : [parseFirewall(rules, needed)],
-  );
-  return found.length === 0 ? undefined : found.flat();
+  const closed: NeededPort[] = [];
+  let unreadable = 0;
+  let readable = 0;
+  for (const [program, ...args] of [
+    ["nft", "list", "ruleset"],
+    ["iptables", "-S", "INPUT"],
+  ] as const) {
+    try {
+      const { exitCode, stdout } = await runCommandUnchecked({ program, args, deadlineMs: 10_000 }, signal);
+      if (exitCode === 0) closed.push(...parseFirewall(stdout, needed));
+      if (exitCode === 0) readable += 1;
+      else unreadable += 1;
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!(error instanceof MusterError && error.code === "program-missing")) unreadable += 1;
+    }
+  }
+  return readable === 0 && unreadable > 0 ? undefined : closed;
 }
 
 /** The state directory may not exist before the first start; its nearest parent is on the same disk. */

@@ -23,7 +23,7 @@ export type ImageChoice =
   | { readonly found: false; readonly what: string; readonly fix: string };
 
 /** A file iPXE loads: the path below this controller and the name it has for the kernel. */
-export interface BootFile {
+interface BootFile {
   readonly path: string;
   readonly name: string;
 }
@@ -63,7 +63,7 @@ const LONGEST_COMMAND_LINE = 2047;
 const MOST_ARGUMENTS = 200;
 
 /** Which base archive fits a kernel. Kernels with squashfs have zlib, so a kernel with only xz gets gzip's. */
-export function baseArchiveName(features: ImageVersion["features"]): "base-zstd.cpio" | "base-gzip.cpio" {
+function baseArchiveName(features: ImageVersion["features"]): "base-zstd.cpio" | "base-gzip.cpio" {
   return features.squashfsCompression === "zstd" && features.initramfsCompression === "zstd"
     ? "base-zstd.cpio"
     : "base-gzip.cpio";
@@ -140,7 +140,7 @@ export function planBootScript(facts: BootFacts): BootScript {
 }
 
 /** The URL path of a kernel or module archive. */
-export function blobFile(digest: Digest, name: string): BootFile {
+function blobFile(digest: Digest, name: string): BootFile {
   return { path: `/boot/blob/${digestHex(digest)}/${name}`, name };
 }
 

@@ -62,7 +62,7 @@ export function renderIpxe(script: BootScript, service: BootService): string {
  * are recognised before settings are expanded, so a setting that does not exist, and therefore expands to nothing,
  * in front of a word makes it an ordinary word.
  */
-export function renderKernelWord(argument: string): string {
+function renderKernelWord(argument: string): string {
   return argument
     .split(" ")
     .map((word) => (/^(#.*|&&|\|\||;)$/.test(word) || word.endsWith("\\") ? shield(word) : word))

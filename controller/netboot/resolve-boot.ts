@@ -39,7 +39,7 @@ export async function resolveBoot(
 }
 
 /** The version in channel `stable` of the image asked for; without a name, of the only image there is. */
-export function chooseImage(images: readonly Image[], name: string | undefined): ImageChoice {
+function chooseImage(images: readonly Image[], name: string | undefined): ImageChoice {
   const image = name === undefined ? images[0] : images.find((one) => one.name === name);
   if (image === undefined) {
     return name === undefined

@@ -217,7 +217,7 @@ test("a dnsmasq of systemd is told of new nodes by a signal and survives musterd
   let reread = (): void => undefined;
   const unit = await startDaemon({
     program: lab.dnsmasqProgram,
-    args: ["--keep-in-foreground", "--log-facility=-", `--conf-file=${conf}`],
+    args: ["--no-daemon", "--log-facility=-", `--conf-file=${conf}`],
     onLine: (line) => {
       read.push(line);
       if (line.includes(": read ")) reread();
