@@ -122,7 +122,7 @@ interface Connection {
 
 async function openConnection(address: ApiAddress): Promise<Connection> {
   // undici takes 80 ms to load: commands that need no controller do without it
-  const { Agent } = await import("undici");
+  const { Agent } = await import("./http-agent.ts");
   if (address.by === "socket") {
     const connect = { socketPath: address.path, timeout: CONNECT_DEADLINE_MS };
     return {

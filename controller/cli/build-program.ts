@@ -79,7 +79,7 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
       .argument("<nodeset>", "names: c[001-064]")
       .description("change nodes, all or none; an empty value unsets"),
   )
-    .option("--untag <key...>", "remove tags")
+    .option("--untag <key>", "remove a tag; again for more", collect)
     .action(run(async () => (await import("./node-change-commands.ts")).setNodes));
   node
     .command("delete")
@@ -244,9 +244,9 @@ function addFieldOptions(command: Command): Command {
     .addOption(
       new Option("--root-mode <mode>", "how the root is kept in memory").choices(["squashfs", "tmpfs", ""]),
     )
-    .option("--kernel-argument <word...>", "appended to the kernel command line; one word each")
-    .option("--overlay <name...>", "system overlays, in order")
-    .option("--tag <key=value...>", "tags")
+    .option("--kernel-argument <word>", "appended to the kernel command line; again for more", collect)
+    .option("--overlay <name>", "system overlay; again for more, in order", collect)
+    .option("--tag <key=value>", "tag; again for more", collect)
     .option("--comment <text>", "a line for people")
     .option(
       "--device <name>",
@@ -257,4 +257,12 @@ function addFieldOptions(command: Command): Command {
     .option("--netmask <mask>", "its netmask")
     .option("--gateway <ipv4>", "its default router")
     .option("--mtu <bytes>", "its MTU");
+}
+
+/**
+ * For options that may be given several times. Not commander's "<word...>", which would take the node set after
+ * it (`muster node set --tag rack=1 c001`) for one more value.
+ */
+function collect(word: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), word];
 }

@@ -122,8 +122,8 @@ K7QM-2XHD  52:54:00:00:00:09  10.77.0.131  S100    Acme?[31m X1  64 (2 sockets) 
 2> watch: muster node list c004 --watch
 [0]
 `);
-    expect(await muster("node set c[001-002] --comment 'rack one' --untag rack --mtu 9000")).toBe(
-      `$ muster node set c[001-002] --comment 'rack one' --untag rack --mtu 9000
+    expect(await muster("node set --untag rack --untag row c[001-002] --comment 'rack one' --mtu 9000")).toBe(
+      `$ muster node set --untag rack --untag row c[001-002] --comment 'rack one' --mtu 9000
 2> changed 2 nodes: c[001-002]
 [0]
 `,

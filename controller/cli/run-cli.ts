@@ -73,7 +73,7 @@ function makeContext(process: CliProcess, options: GlobalOptions): CliContext {
     print: async (data, renderTable) => {
       if (options.output === "table") process.out(renderTable());
       else if (options.output === "json") process.out(`${JSON.stringify(data, null, 2)}\n`);
-      else process.out((await import("yaml")).stringify(data, { aliasDuplicateObjects: false }));
+      else process.out((await import("./render-yaml.ts")).renderYaml(data));
     },
     note: (line) => {
       process.err(`${line}\n`);
