@@ -74,7 +74,7 @@ export function planEnrolment(facts: EnrolmentFacts): EnrolmentDecision {
 }
 
 /** The error a machine gets whose token was refused. */
-export function tokenRefused(reason: TokenRefusal): MusterError {
+function tokenRefused(reason: TokenRefusal): MusterError {
   const why = {
     unknown: "this controller did not issue it, or it is long past",
     used: "it was used already, by another key",

@@ -61,5 +61,6 @@ process.once("message", (config: BlobWorkerConfig) => {
 process.once("disconnect", () => {
   process.exit();
 });
-// Ctrl-C in a terminal reaches the whole process group; musterd decides when its workers end.
+// Ctrl-C and systemd signal the whole group at once; musterd decides when its workers end.
 process.on("SIGINT", () => undefined);
+process.on("SIGTERM", () => undefined);

@@ -171,6 +171,7 @@ function endWorker(worker: Worker): Promise<void> {
       clearTimeout(timer);
       resolve();
     });
-    worker.process.kill("SIGTERM");
+    // Without its channel a worker exits, as it does when musterd is killed.
+    if (worker.process.connected) worker.process.disconnect();
   });
 }
