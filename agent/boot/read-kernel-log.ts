@@ -1,7 +1,7 @@
 import type { BootHost } from "./boot-host.ts";
 
 /** The most a failure report carries. */
-export const KERNEL_LOG_TAIL_BYTES = 64 * 1024;
+const KERNEL_LOG_TAIL_BYTES = 64 * 1024;
 
 /** The end of the kernel log, whole lines, at most 64 KiB; empty when it cannot be read. */
 export async function readKernelLogTail(host: BootHost, signal: AbortSignal): Promise<string> {
