@@ -7,14 +7,9 @@ import { schedule } from "node-cron";
 import { type Logger, pino } from "pino";
 
 import { errorMeaning, errorSentence, MusterError } from "#proto/contract/muster-error.ts";
-import { EnrollmentService } from "#proto/gen/muster/v1/enrollment.ts";
-import { ProvisioningService } from "#proto/gen/muster/v1/provisioning.ts";
-import { SessionService } from "#proto/gen/muster/v1/session.ts";
 
 import packageJson from "../package.json" with { type: "json" };
-import { guardCalls } from "./api/grpc/authorize-calls.ts";
-import { makeRateLimiter } from "./api/grpc/limit-rate.ts";
-import { startGrpcServer } from "./api/grpc/start-grpc-server.ts";
+import { startAgentServer, startEnrollmentServer } from "./api/grpc/start-agent-servers.ts";
 import { createApi } from "./api/rest/create-api.ts";
 import { listenOnAddress, listenOnSocket } from "./api/rest/listen.ts";
 import { CONTROL_SOCKET_NAME, DEFAULT_CONFIG_PATH } from "./config/default-config.ts";
@@ -54,15 +49,8 @@ interface Surroundings {
 const HEARTBEAT_SECONDS = 30;
 /** A boot's tickets outlast the boot by far, and a day is what the certificate lives anyway. */
 const TICKET_SECONDS = 24 * 3600;
-/** Enrolments from one address, and from all: a rack that powers on enrols at once, a flood does not get far. */
-const ENROLMENT_RATES = [
-  { perSecond: 10, burst: 20 },
-  { perSecond: 500, burst: 2000 },
-] as const;
 /** A node that gave up says so; one that says nothing for longer than that lost its power or its link. */
 const ABANDON_MARGIN_SECONDS = 300;
-const MAX_ENROL_BYTES = 64 * 1024;
-const MAX_AGENT_BYTES = 1024 * 1024;
 /** Unreferenced blobs are looked for once a day, when nobody is watching. */
 const GARBAGE_SCHEDULE = "17 4 * * *";
 
@@ -143,7 +131,8 @@ async function runController(config: MusterConfig, around: Surroundings, log: Lo
   const at = (port: number): string[] => [`${config.controller.address}:${port}`];
   const endpoint = {
     address: config.controller.address,
-    certPem: server.certPem,
+    // Agents know the authority by its fingerprint only: the chain shows them the certificate.
+    certPem: server.certPem + authority.certificatePem,
     keyPem: server.keyPem,
   };
   stack.use(
@@ -161,32 +150,21 @@ async function runController(config: MusterConfig, around: Surroundings, log: Lo
       onBug,
     }),
   );
+  const enrollment = serveEnrollment({
+    inventory,
+    authority,
+    desk,
+    fleet,
+    telemetry,
+    rules: config.enrolment.rules,
+    maxPending: config.enrolment.maxPending,
+    certificateSeconds: config.enrolment.certificateSeconds,
+    agentAddresses: at(config.ports.agents),
+    now,
+    onBug,
+  });
   stack.use(
-    await startGrpcServer(
-      { ...endpoint, port: config.ports.enrolment },
-      {
-        services: [
-          {
-            definition: EnrollmentService,
-            implementation: serveEnrollment({
-              inventory,
-              authority,
-              desk,
-              fleet,
-              telemetry,
-              rules: config.enrolment.rules,
-              maxPending: config.enrolment.maxPending,
-              certificateSeconds: config.enrolment.certificateSeconds,
-              agentAddresses: at(config.ports.agents),
-              now,
-              onBug,
-            }),
-          },
-        ],
-        guard: guardCalls({ limitRate: makeRateLimiter(...ENROLMENT_RATES), now, onBug }),
-        maxRequestBytes: MAX_ENROL_BYTES,
-      },
-    ),
+    await startEnrollmentServer({ ...endpoint, port: config.ports.enrolment }, { enrollment, now, onBug }),
   );
   const sessions = stack.use(
     serveSession({
@@ -217,18 +195,19 @@ async function runController(config: MusterConfig, around: Surroundings, log: Lo
     onBug,
   });
   stack.use(
-    await startGrpcServer(
+    await startAgentServer(
       { ...endpoint, port: config.ports.agents, clientAuthorityPem: authority.certificatePem },
       {
-        services: [
-          { definition: ProvisioningService, implementation: provisioning },
-          { definition: SessionService, implementation: sessions.server },
-        ],
-        guard: guardCalls({ findIdentity: (node) => inventory.findIdentity(node), now, onBug }),
-        maxRequestBytes: MAX_AGENT_BYTES,
+        provisioning,
+        session: sessions.server,
+        findIdentity: (node) => inventory.findIdentity(node),
+        now,
+        onBug,
       },
     ),
   );
+  // Before the server that closes all sessions: a controller that stops is no news about any node.
+  stack.defer(() => fleet[Symbol.asyncDispose]());
 
   // What firmware and iPXE ask for.
   const boot = createBootServer({
@@ -252,29 +231,27 @@ async function runController(config: MusterConfig, around: Surroundings, log: Lo
   await listenOnAddress(boot, config.controller.address, config.ports.http);
   stack.defer(() => boot.close());
 
-  // DHCP and TFTP.
-  if (config.dhcp.mode !== "external") {
-    const dnsmasq = stack.use(
-      await superviseDnsmasq(
-        {
-          config,
-          facts: await gatherDnsmasqFacts(config),
-          listHosts: async () => planDhcpHosts(await inventory.listNodes()),
-          onDhcp: (mac, seenAt) => {
-            fleet.dhcpSeen(mac, seenAt);
-          },
-          onEvent,
-          log,
+  // DHCP and TFTP; in mode external only TFTP.
+  const dnsmasq = stack.use(
+    await superviseDnsmasq(
+      {
+        config,
+        facts: await gatherDnsmasqFacts(config),
+        listHosts: async () => planDhcpHosts(await inventory.listNodes()),
+        onDhcp: (mac, seenAt) => {
+          fleet.dhcpSeen(mac, seenAt);
         },
-        stopping.signal,
-      ),
-    );
-    stack.defer(
-      inventory.onNodesChanged(() => {
-        dnsmasq.hostsChanged();
-      }),
-    );
-  }
+        onEvent,
+        log,
+      },
+      stopping.signal,
+    ),
+  );
+  stack.defer(
+    inventory.onNodesChanged(() => {
+      dnsmasq.hostsChanged();
+    }),
+  );
 
   // What people ask for.
   const dependencies: Parameters<typeof createApi>[0] = {

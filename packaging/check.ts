@@ -15,7 +15,17 @@ const CHECKS = [
   { name: "lint", args: ["eslint", "."] },
   {
     name: "boundaries",
-    args: ["depcruise", "--config", ".dependency-cruiser.cjs", "proto", "agent", "controller", "initramfs", "test", "packaging"],
+    args: [
+      "depcruise",
+      "--config",
+      ".dependency-cruiser.cjs",
+      "proto",
+      "agent",
+      "controller",
+      "initramfs",
+      "test",
+      "packaging",
+    ],
   },
   { name: "dead code", args: ["knip", "--no-progress"] },
 ] as const;
@@ -32,7 +42,9 @@ for (const { name, args } of CHECKS) {
     deadlineMs: 300_000,
   });
   const ok = result.exitCode === 0;
-  process.stderr.write(`check: ${name} ${ok ? "ok" : "FAILED"} (${((Date.now() - started) / 1000).toFixed(1)} s)\n`);
+  process.stderr.write(
+    `check: ${name} ${ok ? "ok" : "FAILED"} (${((Date.now() - started) / 1000).toFixed(1)} s)\n`,
+  );
   if (ok) continue;
   failed += 1;
   process.stderr.write(`${result.stdout}${result.stderr}\n`);

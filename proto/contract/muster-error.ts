@@ -63,8 +63,6 @@ export const ERROR_MEANINGS = {
   "enrolment-refused": DENIED,
   "permission-denied": DENIED,
   "api-token-refused": UNAUTHENTICATED,
-  "api-token-exists": CONFLICT,
-  "api-token-unknown": NOT_FOUND,
   "protocol-unsupported": PRECONDITION,
   "too-many-pending": EXHAUSTED,
   "too-many-requests": EXHAUSTED,
