@@ -131,8 +131,7 @@ async function runController(config: MusterConfig, around: Surroundings, log: Lo
   const at = (port: number): string[] => [`${config.controller.address}:${port}`];
   const endpoint = {
     address: config.controller.address,
-    // Agents know the authority by its fingerprint only: the chain shows them the certificate.
-    certPem: server.certPem + authority.certificatePem,
+    certPem: server.certPem,
     keyPem: server.keyPem,
   };
   stack.use(

@@ -1,9 +1,11 @@
 import { chmod, lstat, mkdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
 
 import { MusterError } from "#proto/contract/muster-error.ts";
 import type { Command } from "#proto/host/run-command.ts";
 
 import type { BootHost } from "./boot-host.ts";
+import { parseAclPaths } from "./parse-acl-paths.ts";
 import type { MountStep } from "./plan-mounts.ts";
 
 /** Unpacking an image of some GB into memory takes its time on a slow machine. */
@@ -58,6 +60,7 @@ async function applyStep(host: BootHost, step: MountStep, signal: AbortSignal): 
       return rm(step.path, { force: true });
     case "restore-acls":
       if (!(await isFile(step.file))) return;
+      await copyUp(step.target, parseAclPaths(await readFile(step.file, "utf8")));
       return mustRun(
         host,
         "restore the image's ACLs",
@@ -66,6 +69,17 @@ async function applyStep(host: BootHost, step: MountStep, signal: AbortSignal): 
       );
     default:
       return step satisfies never;
+  }
+}
+
+/**
+ * Moves paths of an overlay to its writable layer. Until they are there overlayfs answers setxattr of an ACL with
+ * EOPNOTSUPP, since squashfs, where they come from, has no ACLs (seen on Linux 6.1 and 6.18).
+ */
+async function copyUp(root: string, paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    const { mode } = await lstat(join(root, path));
+    await chmod(join(root, path), mode & 0o7777);
   }
 }
 
@@ -104,6 +118,6 @@ async function mustRun(host: BootHost, doing: string, command: Command, signal: 
   throw new MusterError({
     code: "mount-failed",
     what: `could not ${doing}: ${reason === "" ? `exit status ${exitCode}` : reason}`,
-    fix: "the kernel of the image needs squashfs (with the compression used), overlayfs, loop and tmpfs; the kernel log says what it missed",
+    fix: "the kernel of the image needs squashfs (with the compression used), overlayfs, loop and tmpfs (with ACLs); the kernel log says what it missed",
   });
 }

@@ -34,6 +34,7 @@ export interface CertificateAuthority {
 }
 
 export interface ServerCertificate {
+  /** The server's certificate and then the authority's: clients that know only its fingerprint must be shown it. */
   readonly certPem: string;
   readonly keyPem: string;
 }
@@ -138,7 +139,10 @@ async function issueServer(
       new x509.SubjectAlternativeNameExtension(subjects),
     ],
   });
-  return { certPem: certificate.toString("pem"), keyPem: await exportKey(keys.privateKey) };
+  return {
+    certPem: `${certificate.toString("pem").trim()}\n${issuer.toString("pem").trim()}\n`,
+    keyPem: await exportKey(keys.privateKey),
+  };
 }
 
 async function issueNode(

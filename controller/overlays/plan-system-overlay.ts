@@ -1,7 +1,5 @@
 /** Content of a file: at hand, or still on disk. */
-type FileContent =
-  | { readonly bytes: Buffer }
-  | { readonly sourcePath: string; readonly sizeBytes: number };
+type FileContent = { readonly bytes: Buffer } | { readonly sourcePath: string; readonly sizeBytes: number };
 
 /** One path as one overlay has it. */
 export interface OverlayItem {

@@ -77,7 +77,7 @@ function listen(server: Server, endpoint: GrpcEndpoint, credentials: ServerCrede
       reject(
         new MusterError({
           code: "port-in-use",
-          what: `cannot listen on ${endpoint.address} port ${endpoint.port}`,
+          what: `cannot listen on ${endpoint.address} port ${endpoint.port}: ${error.message}`,
           fix: "stop what has the port (ss -ltnp), or choose another under `ports` in muster.yaml; the address must be one of this host",
           cause: error,
         }),

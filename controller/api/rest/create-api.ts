@@ -41,7 +41,7 @@ export async function createApi(deps: ApiDependencies, access: ApiAccess): Promi
           serverFactory: (handler) =>
             createServer(
               {
-                cert: `${access.certificatePem.trim()}\n${deps.authority.certificatePem}`,
+                cert: access.certificatePem,
                 key: access.keyPem,
                 minVersion: "TLSv1.2",
               },
