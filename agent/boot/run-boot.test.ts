@@ -65,6 +65,7 @@ async function stage(options: {
     await mkdir(join(host.root, "newroot/sbin"), { recursive: true });
     await writeFile(join(host.root, "newroot/sbin/init"), "#!/bin/sh\n");
     await chmod(join(host.root, "newroot/sbin/init"), 0o755);
+    await mkdir(join(host.root, "newroot/var/log/journal"), { recursive: true });
     await host.write("newroot/usr/lib/muster/image.acl", "# file: var/log/journal\n");
     return {};
   });
