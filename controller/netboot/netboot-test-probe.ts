@@ -31,6 +31,7 @@ export interface ProbeAnswer {
 }
 
 const CLIENT_ADDRESS = "10.77.0.250";
+const SERVER_ADDRESS = "10.77.0.1";
 
 async function ask(probe: Probe, type: 1 | 3, offered?: string): Promise<ProbeAnswer | undefined> {
   // Sends from the address of node0, so that a broadcast leaves by node0; a socket with an address receives none.
@@ -48,7 +49,16 @@ async function ask(probe: Probe, type: 1 | 3, offered?: string): Promise<ProbeAn
   if (probe.pxeItem !== undefined) {
     options.push([43, Uint8Array.of(71, 4, probe.pxeItem >> 8, probe.pxeItem & 255, 0, 0, 255)]);
   }
-  if (offered !== undefined) options.push([50, Uint8Array.from(offered.split(".").map(Number))]);
+  if (offered !== undefined) {
+    // With the server's identifier, as who selects an offer asks (RFC 2131 section 4.3.2); without, the server would
+    // take it for a client that reboots with an address from before.
+    for (const [code, address] of [
+      [50, offered],
+      [54, SERVER_ADDRESS],
+    ] as const) {
+      options.push([code, Uint8Array.from(address.split(".").map(Number))]);
+    }
+  }
   const packet = renderDhcpDiscover({
     mac: parseMacAddress(probe.mac),
     transaction,
@@ -85,7 +95,7 @@ async function ask(probe: Probe, type: 1 | 3, offered?: string): Promise<ProbeAn
       socket.bind(68, () => {
         sender.bind(68, CLIENT_ADDRESS, () => {
           sender.setBroadcast(true);
-          if (probe.bootServer === true) sender.send(packet, 4011, "10.77.0.1");
+          if (probe.bootServer === true) sender.send(packet, 4011, SERVER_ADDRESS);
           else sender.send(packet, 67, "255.255.255.255");
         });
       });

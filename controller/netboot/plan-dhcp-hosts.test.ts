@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 
 import { parseMacAddress } from "#proto/contract/mac-address.ts";
 import { parseNodeName } from "#proto/contract/node-name.ts";
-import { planDhcpHosts, pruneLeases, renderDhcpHosts } from "./plan-dhcp-hosts.ts";
+import { isFixedAddressLeased, planDhcpHosts, pruneLeases, renderDhcpHosts } from "./plan-dhcp-hosts.ts";
 
 const A = parseMacAddress("52:54:00:00:00:01");
 const B = parseMacAddress("52:54:00:00:00:02");
@@ -36,4 +36,13 @@ test("only leases that contradict the inventory are dropped", () => {
   const hosts = [{ mac: A, name: "c001", address: "10.77.0.11" }];
   expect(pruneLeases(leases.join("\n"), hosts)).toBe([leases[0], leases[2], leases[5], ""].join("\n"));
   expect(pruneLeases(leases[0] ?? "", hosts)).toBeUndefined();
+});
+
+test("only an address that another machine holds needs a restart of dnsmasq", () => {
+  const hosts = [{ mac: A, name: "c001", address: "10.77.0.11" }];
+  expect(isFixedAddressLeased("0 52:54:00:00:00:01 10.77.0.11 c001 *\n", hosts)).toBe(false);
+  expect(isFixedAddressLeased("1800000000 52:54:00:00:00:01 10.77.0.131 * *\n", hosts)).toBe(false);
+  expect(isFixedAddressLeased("0 52:54:00:00:00:02 10.77.0.12 c002 *\n", hosts)).toBe(false);
+  expect(isFixedAddressLeased("duid 00:01:00:01\n", hosts)).toBe(false);
+  expect(isFixedAddressLeased("1800000000 52:54:00:00:00:02 10.77.0.11 * *\n", hosts)).toBe(true);
 });

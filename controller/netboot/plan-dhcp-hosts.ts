@@ -63,6 +63,22 @@ export function pruneLeases(leases: string, hosts: readonly DhcpHost[]): string 
   return kept.length === lines.length ? undefined : kept.join("\n");
 }
 
+/**
+ * Whether an address that the inventory fixes is leased to another machine. That alone needs {@link pruneLeases} and
+ * a restart of dnsmasq. It settles the other cases by itself once it has read its hosts file again: a machine that
+ * has another address now is told "static lease available" when it renews, and gets it; one that is fixed to none any
+ * more is treated as any machine of the range.
+ */
+export function isFixedAddressLeased(leases: string, hosts: readonly DhcpHost[]): boolean {
+  const macOf = new Map(hosts.flatMap(({ mac, address }) => (address === undefined ? [] : [[address, mac]])));
+  return leases.split("\n").some((line) => {
+    const [, macText = "", address = ""] = /^\d+ (\S+) ([\d.]+) /.exec(line) ?? [];
+    const mac = readMacAddress(macText);
+    const fixedFor = macOf.get(address);
+    return mac !== undefined && fixedFor !== undefined && fixedFor !== mac;
+  });
+}
+
 /** Interface names may hold "." and ":", which no host name may. */
 function hostLabel(name: string): string {
   return (

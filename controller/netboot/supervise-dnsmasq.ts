@@ -13,7 +13,7 @@ import { findIpxeBinaries } from "./gather-dnsmasq-facts.ts";
 import type { NetbootLog } from "./netboot-log.ts";
 import { type NetbootPaths, netbootPaths } from "./netboot-paths.ts";
 import { isDnsmasqStarted, parseDnsmasqLine } from "./parse-dnsmasq-log.ts";
-import { pruneLeases, renderDhcpHosts } from "./plan-dhcp-hosts.ts";
+import { isFixedAddressLeased, pruneLeases, renderDhcpHosts } from "./plan-dhcp-hosts.ts";
 import { type DnsmasqFacts, planDnsmasq } from "./plan-dnsmasq.ts";
 
 /** What {@link superviseDnsmasq} works with. */
@@ -245,8 +245,11 @@ function followHosts(
     if (text === written) return;
     await writeFileAtomically(paths.dhcpHosts, text);
     written = text;
-    if (pruneLeases((await readText(paths.leases)) ?? "", hosts) === undefined) await keeper.reload();
-    else await keeper.restart(() => dropStaleLeases(hosts, paths));
+    if (isFixedAddressLeased((await readText(paths.leases)) ?? "", hosts)) {
+      await keeper.restart(() => dropStaleLeases(hosts, paths));
+    } else {
+      await keeper.reload();
+    }
   };
   const flush = (): Promise<void> => {
     clearTimeout(timer);
