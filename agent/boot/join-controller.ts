@@ -101,6 +101,7 @@ async function enrolInTurn(
           token: state.args.token ?? "",
           certificateRequest,
           uptimeMs: Math.round(host.uptimeMs()),
+          nodeName: "",
         },
         waiting.begin,
         signal,

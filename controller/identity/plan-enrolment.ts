@@ -21,6 +21,10 @@ export interface EnrolmentFacts {
   readonly redeemedNodeExists: boolean;
   /** The node that has the machine's boot MAC. */
   readonly knownNode: NodeName | undefined;
+  /** The known node's latest identity is of this very boot and for the key that signed the request. */
+  readonly holdsIdentity: boolean;
+  /** What a booted node says it is; undefined in the initramfs. */
+  readonly bootedNode: string | undefined;
   readonly approval: Approval;
   readonly pending: { readonly isListed: boolean; readonly count: number; readonly limit: number };
 }
@@ -33,18 +37,25 @@ export type EnrolmentDecision =
   | { readonly kind: "refuse"; readonly error: MusterError };
 
 /**
- * | protocol | token     | MAC known | rule | list has room | decision |
- * |----------|-----------|-----------|------|---------------|----------|
- * | not ours | -         | -         | -    | -             | refuse `protocol-unsupported` |
- * | ok       | refused   | -         | -    | -             | refuse `token-refused` |
- * | ok       | redeemed, node deleted since | - | - | -     | refuse `enrolment-refused` |
- * | ok       | redeemed  | -         | -    | -             | accept |
- * | ok       | absent    | no        | fits | -             | approve |
- * | ok       | absent    | any other case    || yes or listed | pending |
- * | ok       | absent    | any other case    || no            | refuse `too-many-pending` |
+ * | protocol | token     | MAC known | key  | rule | list has room | decision |
+ * |----------|-----------|-----------|------|------|---------------|----------|
+ * | not ours | -         | -         | -    | -    | -             | refuse `protocol-unsupported` |
+ * | ok       | booted node, whose MAC and key (of this boot) they are | - | - | accept |
+ * | ok       | booted node, any other case      | - | -             | refuse `certificate-refused` |
+ * | ok       | refused   | -         | -    | -    | -             | refuse `token-refused` |
+ * | ok       | redeemed, node deleted since | - | - | - | -       | refuse `enrolment-refused` |
+ * | ok       | redeemed  | -         | -    | -    | -             | accept |
+ * | ok       | absent    | yes       | the node's, of this boot | - | - | accept |
+ * | ok       | absent    | no        | -    | fits | -             | approve |
+ * | ok       | absent    | any other case          ||| yes or listed | pending |
+ * | ok       | absent    | any other case          ||| no            | refuse `too-many-pending` |
  *
  * A known MAC without a token is somebody's guess until an operator looks: MACs are public and easily set.
  * Rules do not apply to it either, or a copied MAC would be given a second node.
+ *
+ * A node whose certificate expired while no controller answered has no token any more. Its key was accepted
+ * at the start of this boot and has never left the node's memory: whoever signs with it is still that node. A
+ * request that someone recorded and sends again gets a certificate for a key that he does not have.
  */
 export function planEnrolment(facts: EnrolmentFacts): EnrolmentDecision {
   const { served, redemption, pending } = facts;
@@ -53,6 +64,16 @@ export function planEnrolment(facts: EnrolmentFacts): EnrolmentDecision {
       "protocol-unsupported",
       `the agent speaks protocol ${facts.protocolVersion}, this controller ${served.oldest} to ${served.newest}`,
       "power-cycle the node so that it loads this controller's initramfs; controllers and agents may be one release apart",
+    );
+  }
+  if (facts.bootedNode !== undefined) {
+    if (facts.holdsIdentity && facts.knownNode === facts.bootedNode) {
+      return { kind: "accept", node: facts.knownNode };
+    }
+    return refuse(
+      "certificate-refused",
+      `this is not ${facts.bootedNode} in the boot it was given its identity for: the node was deleted, changed its MAC address or has enrolled again since`,
+      "restart the node to enrol it again",
     );
   }
   if (redemption !== "absent") {
@@ -64,6 +85,7 @@ export function planEnrolment(facts: EnrolmentFacts): EnrolmentDecision {
       "add the node again, then power-cycle it",
     );
   }
+  if (facts.knownNode !== undefined && facts.holdsIdentity) return { kind: "accept", node: facts.knownNode };
   if (facts.knownNode === undefined && facts.approval.kind === "approve") return facts.approval;
   if (pending.isListed || pending.count < pending.limit) return { kind: "pending" };
   return refuse(

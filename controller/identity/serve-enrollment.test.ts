@@ -128,6 +128,79 @@ describe("a machine with a token", () => {
   });
 });
 
+describe("a node without a token", () => {
+  const LATER_MS = 30 * 24 * 3600_000;
+  async function enrolledNode(): Promise<TestMachine> {
+    await start();
+    await controller.addNode("c001", MAC);
+    const machine = await makeMachine(MAC, { token: await tokenFor() });
+    await enrolAsNode(controller, machine);
+    // Certificate and token are long past.
+    controller.clock.now = new Date(controller.clock.now.getTime() + LATER_MS);
+    return { ...machine, request: { ...machine.request, token: "" } };
+  }
+
+  test("gets a new certificate for the key of this boot, long after the last one expired", async () => {
+    const machine = await enrolledNode();
+    expect((await enrolAsNode(controller, machine)).node).toBe("c001");
+    expect((await controller.inventory.findIdentity(C001))?.expiresAt).toEqual(
+      new Date(controller.clock.now.getTime() + 3_600_000),
+    );
+    expect(await controller.inventory.listPending()).toEqual([]);
+  });
+
+  test("that is booted is refused when the key is not its own, and never waits for an operator", async () => {
+    const { request } = await enrolledNode();
+    const thief = await makeMachine(MAC, { bootId: request.bootId, nodeName: "c001" });
+    await expect(refusalOf(thief)).rejects.toMatchObject({
+      code: "certificate-refused",
+      fix: "restart the node to enrol it again",
+    });
+    expect(await controller.inventory.listPending()).toEqual([]);
+  });
+
+  test.each<[string, (machine: TestMachine) => Promise<TestMachine>]>([
+    ["another key", async ({ request }) => makeMachine(MAC, { bootId: request.bootId })],
+    [
+      "another boot",
+      async ({ request, keyPem }) => ({
+        keyPem,
+        request: { ...request, bootId: "22222222-0000-0000-0000-000000000002" },
+      }),
+    ],
+    [
+      "a MAC that is not the node's",
+      async ({ request, keyPem }) => {
+        const { machine } = request;
+        if (machine === undefined) throw new Error("a machine describes itself");
+        return {
+          keyPem,
+          request: { ...request, machine: { ...machine, bootMac: OTHER_MAC, macs: [MAC, OTHER_MAC] } },
+        };
+      },
+    ],
+  ])("waits for an operator when it comes with %s", async (_title, change) => {
+    const machine = await change(await enrolledNode());
+    const before = await controller.inventory.findIdentity(C001);
+    expect((await enrol(controller, machine).next())?.$case).toBe("pending");
+    expect(await controller.inventory.findIdentity(C001)).toEqual(before);
+  });
+
+  test("has lost its place when it was deleted, or when its hardware has enrolled again since", async () => {
+    const machine = await enrolledNode();
+    const again = await makeMachine(MAC, {
+      token: await tokenFor(),
+      bootId: "22222222-0000-0000-0000-000000000002",
+    });
+    await enrolAsNode(controller, again);
+    expect((await enrol(controller, machine).next())?.$case).toBe("pending");
+    await controller.inventory.deleteNodes([C001], ROOT);
+    await controller.addNode("c001", MAC);
+    const orphan = { ...again, request: { ...again.request, token: "" } };
+    expect((await enrol(controller, orphan).next())?.$case).toBe("pending");
+  });
+});
+
 describe("a machine nobody knows", () => {
   test("waits with a claim code and goes on at once when it is approved", async () => {
     await start();

@@ -30,6 +30,7 @@ export interface EnrollmentParts {
       | "recordPending"
       | "deletePending"
       | "recordIdentity"
+      | "findIdentity"
       | "recordMachine"
     >;
   readonly authority: Pick<CertificateAuthority, "certificateDer" | "readRequest" | "issueNode">;
@@ -117,12 +118,14 @@ async function decide(
   address: string,
 ): Promise<EnrolmentDecision> {
   const { inventory } = parts;
-  const redemption = await redeem(parts, facts, keyHash, address);
+  // A booted node has no token to use up.
+  const redemption = facts.bootedNode === undefined ? await redeem(parts, facts, keyHash, address) : "absent";
   const redeemedNode =
     redemption !== "absent" && redemption.kind === "redeemed"
       ? await inventory.findNode(redemption.node)
       : undefined;
   const knownNode = await inventory.findNodeByMac(facts.bootMac);
+  const identity = knownNode === undefined ? undefined : await inventory.findIdentity(knownNode.name);
   const taken = parts.rules.length === 0 ? [] : (await inventory.listNodes()).map((node) => node.name);
   const pending = await inventory.listPending();
   const isListed = pending.some((machine) => machine.machineKey === facts.machineKey);
@@ -133,6 +136,8 @@ async function decide(
     redemption,
     redeemedNodeExists: redeemedNode !== undefined,
     knownNode: knownNode?.name,
+    bootedNode: facts.bootedNode,
+    holdsIdentity: identity?.keyHash === keyHash && identity.bootId === facts.bootId,
     approval: planApproval(parts.rules, { ...facts, address }, new Set(taken)),
     pending: { isListed, count: await countAfterPruning(parts, pending), limit: parts.maxPending },
   });

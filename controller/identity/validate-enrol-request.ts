@@ -10,6 +10,8 @@ export interface EnrolFacts {
   readonly bootId: string;
   /** Undefined in discovery. */
   readonly token: string | undefined;
+  /** The node a booted machine says it is; undefined in the initramfs. */
+  readonly bootedNode: string | undefined;
   readonly csrDer: Uint8Array;
   readonly uptimeMs: number;
   readonly bootMac: MacAddress;
@@ -63,6 +65,7 @@ export function validateEnrolRequest(request: EnrolRequest): EnrolFacts {
   check("machine.firmware", ["bios", "efi"].includes(machine.firmware));
   check("boot_id", BOOT_ID.test(request.bootId));
   check("token", /^[A-Za-z0-9_-]*$/.test(request.token) && request.token.length <= MAX_TOKEN);
+  check("node_name", /^[A-Za-z0-9.-]{0,253}$/.test(request.nodeName));
   const csrBytes = request.certificateRequest.length;
   check("certificate_request", csrBytes > 0 && csrBytes <= MAX_CSR_BYTES);
   check("protocol_version", request.protocolVersion <= MAX_PROTOCOL_VERSION);
@@ -72,6 +75,7 @@ export function validateEnrolRequest(request: EnrolRequest): EnrolFacts {
     protocolVersion: request.protocolVersion,
     bootId: request.bootId,
     token: request.token === "" ? undefined : request.token,
+    bootedNode: request.nodeName === "" ? undefined : request.nodeName,
     csrDer: request.certificateRequest,
     uptimeMs: request.uptimeMs,
     bootMac,
