@@ -79,7 +79,7 @@ const breakAt =
     call.emit("error", { code: 14, details: "the controller is restarting" });
   };
 const refuse =
-  (code: "blob-missing" | "permission-denied" | "blob-corrupt") =>
+  (code: "blob-missing" | "ticket-refused" | "blob-corrupt") =>
   (call: Call): void => {
     call.emit("error", grpcErrorFrom(new MusterError({ code, what: `no: ${code}`, fix: "import it again" })));
   };
@@ -225,8 +225,8 @@ test("a blob that one controller lacks comes from another; lacking everywhere it
 
 test("a refused ticket is not tried again", async () => {
   await using host = await makeTestHost();
-  await using server = await serveBlobs(refuse("permission-denied"));
-  await expect(fetchFrom(host, [server.address])).rejects.toMatchObject({ code: "permission-denied" });
+  await using server = await serveBlobs(refuse("ticket-refused"));
+  await expect(fetchFrom(host, [server.address])).rejects.toMatchObject({ code: "ticket-refused" });
   expect(server.offsets).toEqual([0]);
 });
 

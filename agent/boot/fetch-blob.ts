@@ -37,7 +37,7 @@ const RETRY = { firstMs: 500, maxMs: 10_000 };
 /**
  * Fetches a blob into a file, hashing as it comes. A broken stream resumes at its offset, from the next
  * address. Wrong bytes are fetched once more from the start, then fail with `blob-corrupt`; the deadline ends
- * in `fetch-gave-up`; `blob-missing` when every controller says so; `permission-denied` when the ticket is refused.
+ * in `fetch-gave-up`; `blob-missing` when every controller says so; `ticket-refused` when the ticket is.
  */
 export async function fetchBlob(host: BootHost, fetch: BlobFetch, signal: AbortSignal): Promise<void> {
   if (await holdsBlob(fetch.path, fetch.blob)) return;

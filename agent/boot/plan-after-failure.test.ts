@@ -31,13 +31,18 @@ const rows: readonly (readonly [string, Partial<FailureFacts>, AfterFailure])[] 
   ["no memory restarts", { code: "memory-insufficient" }, { kind: "reboot", afterSeconds: 30 }],
   [
     "an expired ticket gets a new plan",
-    { code: "permission-denied" },
+    { code: "ticket-refused" },
     { kind: "retry", from: "plan", delayMs: 500 },
   ],
   [
     "a ticket that is refused again and again restarts",
-    { code: "permission-denied", failedBefore: 2 },
+    { code: "ticket-refused", failedBefore: 2 },
     { kind: "reboot", afterSeconds: 30 },
+  ],
+  [
+    "a blob another part of the controller refuses gets a new plan as well",
+    { code: "permission-denied" },
+    { kind: "retry", from: "plan", delayMs: 500 },
   ],
   [
     "a refused plan restarts",

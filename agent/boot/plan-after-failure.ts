@@ -41,7 +41,7 @@ const RETRY = { firstMs: 1000, maxMs: 30_000 };
  * | kernel-mismatch                                 | any       | restart at once: the right kernel comes then |
  * | token-refused, enrolment-refused, blob-corrupt, | any       | restart: a new boot script has a new token,  |
  * |   memory-insufficient, ... (not retryable)      |           |   a corrected image, another plan            |
- * | permission-denied while fetching                | yes       | a new plan: tickets expire                   |
+ * | ticket-refused, permission-denied at fetch      | yes       | a new plan: tickets expire                   |
  * | retryable, at connect                           | yes       | from the network on: the lease may be gone   |
  * | retryable, at another step                      | yes       | the same step again                          |
  * | retryable                                       | no        | restart                                      |
@@ -60,7 +60,8 @@ export function planAfterFailure(facts: FailureFacts): AfterFailure {
 
 function retryFrom({ step, code, failedBefore }: FailureFacts): BootStep | undefined {
   // Tickets are for minutes; one fresh plan, then it is a real refusal.
-  if (step === "fetch" && code === "permission-denied") return failedBefore < 2 ? "plan" : undefined;
+  const isTicket = code === "ticket-refused" || code === "permission-denied";
+  if (step === "fetch" && isTicket) return failedBefore < 2 ? "plan" : undefined;
   if (!ERROR_MEANINGS[code].retryable) return undefined;
   return step === "connect" ? "network" : step;
 }

@@ -10,11 +10,11 @@ export type FetchAnswer =
   | "refused";
 
 /**
- * | code                                              | answer   |
- * |---------------------------------------------------|----------|
- * | blob-missing, blob-corrupt, request-invalid       | not-here |
- * | permission-denied, certificate-refused            | refused  |
- * | anything else (connection, restart, deadline, ..) | broken   |
+ * | code                                                   | answer   |
+ * |--------------------------------------------------------|----------|
+ * | blob-missing, blob-corrupt, request-invalid            | not-here |
+ * | ticket-refused, permission-denied, certificate-refused | refused  |
+ * | anything else (connection, restart, deadline, ...)     | broken   |
  */
 export function planFetchAnswer(error: MusterError): FetchAnswer {
   switch (error.code) {
@@ -22,6 +22,7 @@ export function planFetchAnswer(error: MusterError): FetchAnswer {
     case "blob-corrupt":
     case "request-invalid":
       return "not-here";
+    case "ticket-refused":
     case "permission-denied":
     case "certificate-refused":
       return "refused";
