@@ -41,7 +41,14 @@ export type BootScript =
       readonly retryAfterSeconds: number;
     }
   /** Nothing to boot: say so, wait, try again. */
-  | { readonly do: "wait"; readonly banner: readonly string[]; readonly retryAfterSeconds: number };
+  | {
+      readonly do: "wait";
+      readonly banner: readonly string[];
+      /** The reason in the banner, and what to do. */
+      readonly what: string;
+      readonly fix: string;
+      readonly retryAfterSeconds: number;
+    };
 
 /** What {@link planBootScript} decides from. */
 export interface BootFacts {
@@ -57,6 +64,11 @@ export interface BootFacts {
 }
 
 const RETRY_AFTER_SECONDS = 30;
+/**
+ * A kernel that panics before /init can say so restarts the machine: a damaged download, or too little memory to
+ * unpack the initramfs, must not end in a console that stands still. A site's own panic= comes later and counts.
+ */
+const PANIC_RESTART = "panic=30";
 /** COMMAND_LINE_SIZE of x86 and arm64 is 2048, with the closing NUL. */
 const LONGEST_COMMAND_LINE = 2047;
 /** iPXE takes 254 words (include/ipxe/parseopt.h, MAX_ARGUMENTS); 40 are left for our own. */
@@ -88,6 +100,8 @@ export function planBootScript(facts: BootFacts): BootScript {
   const wait = (what: string, fix: string): BootScript => ({
     do: "wait",
     banner: [`muster: ${who}`, `muster: cannot boot: ${what}`, `muster: ${fix}`],
+    what,
+    fix,
     retryAfterSeconds: RETRY_AFTER_SECONDS,
   });
   if (!image.found) return wait(image.what, image.fix);
@@ -117,6 +131,7 @@ export function planBootScript(facts: BootFacts): BootScript {
   // The EFI stub loads what `initrd=` names from iPXE's files; a BIOS kernel got them from iPXE and ignores it.
   const words = [
     ...initramfs.map((file) => `initrd=${file.name}`),
+    PANIC_RESTART,
     ...chosen,
     ...renderBootArguments(bootArguments(facts, version)),
   ];

@@ -361,3 +361,20 @@ test("10,000 random requests crash nothing and reach no file outside the roots",
   expect(counts.get("404")).toBeGreaterThan(1000);
   expect((await at.get("/healthz")).body.toString()).toBe("ok\n");
 });
+
+test("a machine with nothing to boot is one event per reason, however often it asks", async () => {
+  await using server = await open();
+  server.images = [];
+  for (let time = 0; time < 3; time++) await server.get(`/boot/ipxe?mac=${MAC}`);
+  await server.get("/boot/ipxe?mac=52:54:00:00:00:99");
+  const events = server.calls.filter((call) => Array.isArray(call) && call[0] === "event");
+  const common = {
+    severity: "warning",
+    kind: "nothing-to-boot",
+    fix: "on the controller: muster image import DIR --name NAME",
+  };
+  expect(events).toEqual([
+    ["event", { ...common, node: "c001", what: `c001 (${MAC}) cannot boot: there is no image yet` }],
+    ["event", { ...common, what: "unknown machine (52:54:00:00:00:99) cannot boot: there is no image yet" }],
+  ]);
+});

@@ -34,6 +34,8 @@ const MOST_CONNECTIONS = 16_384;
 /** A download that moved no byte for this long is over. */
 const STALLED_MS = 120_000;
 const BASE_ARCHIVES = ["base-zstd.cpio", "base-gzip.cpio"];
+/** A machine that has nothing to boot asks every minute; the same reason is an event again after this time. */
+const REPEAT_EVENT_MS = 3_600_000;
 /** Addresses remembered so that an event can name the node that was booting from there. */
 const MOST_REMEMBERED = 20_000;
 
@@ -58,6 +60,13 @@ export function createBootServer(effects: BootServerEffects): FastifyInstance {
   const service = { address: config.controller.address, port: config.ports.http };
   const hashOf = createFileHasher();
   const bootingAt = new Map<string, string>();
+  const told = new Map<string, number>();
+  const isNews = (what: string, now: Date): boolean => {
+    const before = told.get(what);
+    if (before !== undefined && now.getTime() - before < REPEAT_EVENT_MS) return false;
+    remember(told, what, now.getTime());
+    return true;
+  };
   const server = fastify({
     exposeHeadRoutes: false,
     bodyLimit: 1024,
@@ -134,11 +143,15 @@ export function createBootServer(effects: BootServerEffects): FastifyInstance {
       effects.fleet.scriptServed({ mac, address, ...(node === undefined ? {} : { node: node.name }) }, now);
       remember(bootingAt, address, node?.name ?? mac);
       if (script.do === "boot") log.info({ mac, node: node?.name, address }, "boot script served");
-      else
-        log.warn(
-          { mac, node: node?.name, address, why: script.banner.slice(1) },
-          "machine has nothing to boot",
-        );
+      else if (isNews(`${mac} ${script.what}`, now)) {
+        effects.onEvent({
+          severity: "warning",
+          kind: "nothing-to-boot",
+          ...(node === undefined ? {} : { node: node.name }),
+          what: `${node === undefined ? "unknown machine" : node.name} (${mac}) cannot boot: ${script.what}`,
+          fix: script.fix,
+        });
+      }
       return reply.type("text/plain").header("cache-control", "no-store").send(renderIpxe(script, service));
     },
   });
@@ -236,7 +249,7 @@ function notFound(reply: FastifyReply): FastifyReply {
 }
 
 /** The oldest go first: a Map keeps the order of insertion. */
-function remember(map: Map<string, string>, key: string, value: string): void {
+function remember<T>(map: Map<string, T>, key: string, value: T): void {
   map.delete(key);
   map.set(key, value);
   const oldest = map.keys().next().value;

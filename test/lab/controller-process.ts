@@ -17,6 +17,8 @@ export interface ControllerOptions {
   readonly stateDiskMib?: number;
   /** Whole sections of muster.yaml besides those the lab writes (controller, network, dhcp, paths, blobs, boot). */
   readonly moreConfig?: string;
+  /** More lines of the section boot. */
+  readonly boot?: Readonly<Record<string, string>>;
   /** Appended to the kernel's command line of every node; the console is there already. */
   readonly kernelArguments?: readonly string[];
 }
@@ -73,6 +75,7 @@ export async function startController(lab: Lab, options: ControllerOptions): Pro
 function renderConfig(state: string, runtime: string, options: ControllerOptions): string {
   // The console of every node is its serial line, and what the kernel says below warnings costs time there.
   const kernelArguments = ["console=ttyS0", "loglevel=5", ...(options.kernelArguments ?? [])];
+  const boot = Object.entries(options.boot ?? {}).map(([key, value]) => `  ${key}: ${value}\n`);
   return `controller:
   address: ${LAB_NETWORK.address}
 network:
@@ -84,7 +87,7 @@ paths:
   runtime: ${runtime}
 boot:
   kernelArguments: ${JSON.stringify(kernelArguments)}
-blobs:
+${boot.join("")}blobs:
   workers: 1
 ${options.moreConfig ?? ""}`;
 }

@@ -7,6 +7,7 @@ const PLACES = {
   tap: "tap3",
   consoleLog: "/lab/c1.log",
   consoleSocket: "/lab/c1.sock",
+  controlSocket: "/lab/c1.qmp",
   ovmfVars: "/lab/c1-vars.fd",
   initrd: "/lab/c1-initrd",
 };
@@ -23,6 +24,7 @@ test("a BIOS machine is emulated with the card's iPXE and its firmware on the se
       "-smp 1,sockets=1,cores=1,threads=1 -m 1024 " +
       "-display none -no-user-config -nodefaults -monitor none -rtc base=utc,clock=host " +
       "-chardev socket,id=s0,path=/lab/c1.sock,server=on,wait=off,logfile=/lab/c1.log -serial chardev:s0 " +
+      "-qmp unix:/lab/c1.qmp,server=on,wait=off " +
       "-smbios type=1,manufacturer=muster,product=lab,serial=LAB-C1,uuid=77000000-0000-4000-8000-525400770a00 " +
       "-netdev tap,id=n0,ifname=tap3,script=no,downscript=no " +
       "-machine pc,graphics=off -boot n -device virtio-net-pci,netdev=n0,mac=52:54:00:77:0A:00",

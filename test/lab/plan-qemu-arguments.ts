@@ -42,6 +42,8 @@ export interface MachinePlaces {
   readonly tap: string;
   readonly consoleLog: string;
   readonly consoleSocket: string;
+  /** QEMU's own control channel (QMP). */
+  readonly controlSocket: string;
   /** This machine's own copy of the UEFI variables. */
   readonly ovmfVars: string;
   /** The initrds of a direct boot in one file: QEMU takes a list only for multiboot kernels. */
@@ -83,6 +85,7 @@ export function planQemuArguments(
       `socket,id=s0,path=${places.consoleSocket},server=on,wait=off,logfile=${places.consoleLog}`,
     ],
     ...["-serial", "chardev:s0"],
+    ...["-qmp", `unix:${places.controlSocket},server=on,wait=off`],
     ...["-smbios", `type=1,manufacturer=muster,product=lab,serial=${serial},uuid=${uuid}`],
     ...["-netdev", `tap,id=n0,ifname=${places.tap},script=no,downscript=no`],
     ...planFirmware(spec, host, places),

@@ -38,6 +38,8 @@ export interface VirtualMachine {
   /** Frames stop; the guest's card keeps its carrier, as behind a switch that died. */
   cutLink(): Promise<void>;
   restoreLink(): Promise<void>;
+  /** The card of a machine that is on loses its carrier, as without a cable. Holds until the power is off. */
+  unplugCable(): Promise<void>;
   /** Another network card: the machine must be off. */
   setMac(mac: string): void;
 }
@@ -95,6 +97,7 @@ class QemuMachine implements VirtualMachine {
       tap: this.#tap,
       consoleLog: this.consoleLog,
       consoleSocket: join(this.#site.directory, `${this.spec.name}.sock`),
+      controlSocket: join(this.#site.directory, `${this.spec.name}.qmp`),
       ovmfVars: join(this.#site.directory, `${this.spec.name}-vars.fd`),
       initrd: join(this.#site.directory, `${this.spec.name}-initrd`),
     };
@@ -184,6 +187,24 @@ class QemuMachine implements VirtualMachine {
 
   async restoreLink(): Promise<void> {
     await this.#site.runIp([`link set ${this.#tap} up`]);
+  }
+
+  async unplugCable(): Promise<void> {
+    const socket = connect(this.#places.controlSocket);
+    const said: string[] = [];
+    socket.setEncoding("utf8").on("data", (text: string) => said.push(text));
+    // A session starts with the capabilities (QEMU, docs/interop/qmp-spec), then one command and its answer.
+    socket.write('{"execute":"qmp_capabilities"}{"execute":"set_link","arguments":{"name":"n0","up":false}}');
+    try {
+      await waitFor(() => said.join("").match(/"return"/g)?.length === 2, {
+        what: `${this.spec.name} to lose its cable`,
+        deadlineMs: 10_000,
+        intervalMs: 20,
+        instead: () => said.join(""),
+      });
+    } finally {
+      socket.destroy();
+    }
   }
 
   setMac(mac: string): void {
