@@ -195,6 +195,7 @@ export interface Inventory extends AsyncDisposable {
   ): Promise<Node>;
   deletePending(claimCode: string): Promise<void>;
 
+  /** Unused tokens of the same node, MAC and address are void from then on. */
   storeToken(token: StoredToken): Promise<void>;
   /** A token's bindings, whatever its state, without using it up; undefined when unknown or pruned. */
   findToken(hash: string): Promise<StoredToken | undefined>;

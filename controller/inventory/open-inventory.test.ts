@@ -320,6 +320,23 @@ describe("nodes", () => {
     ]);
   });
 
+  it("are not all read again when one machine says what it is", async () => {
+    await inventory.addNodes(
+      [
+        { name: C1, fields: fields(eno1()) },
+        { name: C2, fields: fields() },
+      ],
+      ROOT,
+    );
+    const [, before] = await inventory.listNodes();
+    await inventory.recordMachine(C1, { serial: "S1" });
+    const [first, second] = await inventory.listNodes();
+    expect(first?.machine).toEqual({ serial: "S1" });
+    expect(await inventory.findNode(C1)).toBe(first);
+    expect(await inventory.findNodeByMac(MAC1)).toBe(first);
+    expect(second).toBe(before);
+  });
+
   it("tell listeners of committed changes only, and a listener that throws harms nobody", async () => {
     let calls = 0;
     const warnings: string[] = [];
@@ -535,6 +552,17 @@ describe("enrolment tokens", () => {
     expect(await inventory.findToken("h1")).toEqual(token);
     await inventory.pruneTokens(LATER);
     expect(await inventory.consumeToken("h1", "key-a", NOW)).toBe("unknown");
+  });
+
+  it("replace those the same machine got at the same address and did not use, and no others", async () => {
+    const elsewhere = { ...token, hash: "elsewhere", sourceAddress: "10.77.0.66" };
+    await inventory.storeToken(elsewhere);
+    await inventory.storeToken({ ...token, hash: "h2" });
+    expect(await inventory.findToken("h1")).toBeUndefined();
+    expect(await inventory.findToken("elsewhere")).toEqual(elsewhere);
+    await inventory.consumeToken("h2", "key-a", NOW);
+    await inventory.storeToken({ ...token, hash: "h3" });
+    expect(await inventory.consumeToken("h2", "key-b", NOW)).toBe("used");
   });
 
   it("go to exactly one of a hundred keys that race for them", async () => {

@@ -1,8 +1,9 @@
 import type { Transaction } from "kysely";
 
 import type { MacAddress } from "#proto/contract/mac-address.ts";
+import type { NodeName } from "#proto/contract/node-name.ts";
 import { databaseError } from "./database-error.ts";
-import type { Inventory, Node } from "./inventory.ts";
+import type { Inventory, MachineId, Node } from "./inventory.ts";
 import { openDatabase } from "./open-database.ts";
 import type { InventoryTables } from "./schema.ts";
 import { addApiToken, deleteApiToken, listApiTokens, useApiToken } from "./store-api-tokens.ts";
@@ -63,8 +64,9 @@ export async function openInventory(options: {
     return result;
   }
 
-  function nodesChanged(): void {
-    view = undefined;
+  /** `renewed`: the view after the change, when making it is cheaper than reading it. */
+  function nodesChanged(renewed?: NodeView): void {
+    view = renewed;
     changesSeen += 1;
     for (const listener of listeners) {
       try {
@@ -97,7 +99,10 @@ export async function openInventory(options: {
     addNodes: async (nodes, author) => changingNodes((tx) => addNodes(tx, nodes, author, now())),
     updateNodes: async (updates, author) => changingNodes((tx) => updateNodes(tx, updates, author, now())),
     recordMachine: async (name, machine) => {
-      if (await inTransaction((tx) => recordMachine(tx, name, machine, now()))) nodesChanged();
+      if (!(await inTransaction((tx) => recordMachine(tx, name, machine, now())))) return;
+      // Every node of a new cluster says this once at its first boot: reading all of them again for each
+      // would cost 45 ms a boot at 10,000 nodes.
+      nodesChanged(view === undefined ? undefined : withMachine(view, name, machine));
     },
     deleteNodes: async (names, author) => changingNodes((tx) => deleteNodes(tx, names, author, now())),
 
@@ -177,6 +182,15 @@ export async function openInventory(options: {
       await database.close();
     },
   };
+}
+
+/** The view after one node's machine became known. */
+function withMachine(view: NodeView, name: NodeName, machine: MachineId): NodeView {
+  const before = view.byName.get(name);
+  if (before === undefined) return view;
+  const after: Node = { ...before, machine };
+  const list = view.list.map((node) => (node === before ? after : node));
+  return viewOf(list, view.dataVersion);
 }
 
 function viewOf(list: readonly Node[], dataVersion: number): NodeView {

@@ -76,8 +76,19 @@ export async function deletePending(tx: Tx, claimCode: string): Promise<void> {
   await takePending(tx, claimCode);
 }
 
+/**
+ * Replaces tokens that the same machine got at the same address and never used: whoever asks for boot scripts
+ * in a loop, with the MAC of any node, must not fill the disk.
+ */
 export async function storeToken(tx: Tx, token: StoredToken): Promise<void> {
   await requireNode(tx, token.node);
+  await tx
+    .deleteFrom("tokens")
+    .where("node", "=", token.node)
+    .where("boot_mac", "=", token.bootMac)
+    .where("source_address", "=", token.sourceAddress)
+    .where("used_by_key", "is", null)
+    .execute();
   await tx
     .insertInto("tokens")
     .values({
