@@ -215,3 +215,12 @@ test("/init and the udhcpc script are accepted by the shell that runs them", asy
     await runCommand({ program: "busybox", args: ["sh", "-n", `${import.meta.dirname}/${script}`] });
   }
 });
+
+test("/init goes on, with its lines in the kernel log, where /dev/console cannot be opened", async () => {
+  const init = await readFile(`${import.meta.dirname}/init`, "utf8");
+  const [choice = ""] = /^if \(: <\/dev\/console\)[^]*?^fi$/m.exec(init) ?? [];
+  const log = `${directory}/kmsg`;
+  const script = `${choice.replaceAll("/dev/console", "/nonexistent/console").replaceAll("/dev/kmsg", log)}\necho on`;
+  await runCommand({ program: "busybox", args: ["sh", "-c", script] });
+  expect(await readFile(log, "utf8")).toBe("on\n");
+});
