@@ -18,6 +18,7 @@ import type { BootHost } from "./boot-host.ts";
 import { type BootState, required } from "./boot-state.ts";
 import { diagnoseNetwork, type NetworkProblem } from "./diagnose-network.ts";
 import { enrol } from "./enrol.ts";
+import { keepLease } from "./keep-lease.ts";
 import { gatherMachine } from "./gather-machine.ts";
 import { verifyController } from "./verify-controller.ts";
 
@@ -90,7 +91,7 @@ async function enrolInTurn(
   const others = state.args.controllers.filter((address) => address !== first);
   let last: unknown;
   for (const address of [first, ...others]) {
-    using waiting = watchApproval(host, state);
+    using waiting = watchApproval(host, state, signal);
     try {
       return await enrol(
         { address, authorityPem: required(state.authorityPem, "authority") },
@@ -115,15 +116,21 @@ async function enrolInTurn(
   throw last;
 }
 
-/** While it waits: the claim code on the console at once and every minute, and a clock that stands still. */
+/**
+ * While it waits: the claim code on the console at once and every minute (which is the sign of life that /init's
+ * watchdog looks for), a lease that is renewed, and a clock that stands still.
+ */
 function watchApproval(
   host: BootHost,
   state: BootState,
+  signal: AbortSignal,
 ): Disposable & { readonly begin: (claimCode: string) => void } {
   let since: number | undefined;
   let timer: NodeJS.Timeout | undefined;
+  let lease: Disposable | undefined;
   return {
     begin: (claimCode) => {
+      lease ??= keepLease(host, required(state.network, "network"), signal);
       if (since === undefined) {
         since = host.uptimeMs();
         state.stages.end("enrol", "unknown machine");
@@ -144,6 +151,7 @@ function watchApproval(
     },
     [Symbol.dispose]: () => {
       clearInterval(timer);
+      lease?.[Symbol.dispose]();
       if (since !== undefined) state.pausedMs += host.uptimeMs() - since;
     },
   };

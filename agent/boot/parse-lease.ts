@@ -3,6 +3,8 @@ export interface Lease {
   readonly address: string;
   readonly router: string;
   readonly server: string;
+  /** How long the address is ours, in seconds; undefined when the server did not say. 4294967295 is for ever (RFC 2131). */
+  readonly leaseSeconds: number | undefined;
 }
 
 /** Reads NAME=value lines; the values come from the network and are only ever shown. */
@@ -16,5 +18,6 @@ export function parseLease(text: string): Lease {
     address: values.get("ip") ?? "",
     router: values.get("router") ?? "",
     server: values.get("serverid") ?? "",
+    leaseSeconds: /^\d{1,10}$/.test(values.get("lease") ?? "") ? Number(values.get("lease")) : undefined,
   };
 }
