@@ -61,9 +61,19 @@ export interface BootService {
   readonly port: number;
 }
 
-/** The script every iPXE is sent to, whoever gave it its address. */
-export function startScriptUrl(service: BootService): string {
-  return `http://${service.address}:${service.port}/boot/start.ipxe`;
+/** The start script in the TFTP root. */
+export const START_SCRIPT = "start.ipxe";
+
+/**
+ * The script every iPXE is sent to, whoever gave it its address and however iPXE itself was loaded (iPXE brings its
+ * own TFTP, also after UEFI HTTP boot).
+ *
+ * By TFTP, since dnsmasq answers while musterd restarts: an iPXE that gets no script leaves the machine to its
+ * firmware, one that has it waits for musterd. As a URL, since it then needs neither next-server nor option 66,
+ * which other declarations of a site's DHCP server may set.
+ */
+export function startScriptUrl(service: Pick<BootService, "address">): string {
+  return `tftp://${service.address}/${START_SCRIPT}`;
 }
 
 /** An iPXE binary, for UEFI HTTP boot. */

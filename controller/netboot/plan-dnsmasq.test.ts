@@ -49,7 +49,7 @@ dhcp-match=set:efi64,option:client-arch,9
 dhcp-match=set:efiarm64,option:client-arch,11
 dhcp-match=set:http64,option:client-arch,16
 dhcp-match=set:httparm64,option:client-arch,19
-dhcp-boot=tag:ipxe,http://10.77.0.1:9880/boot/start.ipxe
+dhcp-boot=tag:ipxe,tftp://10.77.0.1/start.ipxe
 dhcp-boot=tag:!ipxe,tag:bios,undionly.kpxe
 dhcp-boot=tag:!ipxe,tag:efi64,snponly.efi
 # UEFI arm64: the ipxe package of this host has no snponly-arm64.efi

@@ -40,7 +40,7 @@ next-server 10.77.0.1;
 if exists user-class and option user-class = "iPXE" {
   # iPXE need not wait for a ProxyDHCP answer: saves 3 s of every boot.
   option muster-ipxe.no-pxedhcp 1;
-  filename "http://10.77.0.1:9880/boot/start.ipxe";
+  filename "tftp://10.77.0.1/start.ipxe";
 } elsif option muster-arch = 00:00 {
   # BIOS
   filename "undionly.kpxe";
@@ -71,7 +71,7 @@ test("the Kea snippet is JSON below one comment line", () => {
     Dhcp4: { "client-classes": { name: string; test: string; "boot-file-name": string }[]; subnet4: unknown };
   };
   expect(parsed.Dhcp4["client-classes"].map((one) => [one.name, one.test, one["boot-file-name"]])).toEqual([
-    ["muster-ipxe", "option[77].hex == 'iPXE'", "http://10.77.0.1:9880/boot/start.ipxe"],
+    ["muster-ipxe", "option[77].hex == 'iPXE'", "tftp://10.77.0.1/start.ipxe"],
     ["muster-bios", "not member('muster-ipxe') and (option[93].hex == 0x0000)", "undionly.kpxe"],
     [
       "muster-efi64",

@@ -93,16 +93,16 @@ function expand(token: string): string {
 function wanted(script: BootScript): string[][] {
   const url = "http://10.77.0.1:9880";
   const again = [
+    [":again"],
     ["sleep", "30"],
     ["||"],
-    ["reboot"],
+    ["chain", "--replace", "--autofree", "tftp://10.77.0.1/start.ipxe"],
     ["||"],
     ["chain", "--replace", "--autofree", `${url}/boot/start.ipxe`],
     ["||"],
-    ["goto", "failed"],
+    ["goto", "again"],
   ];
-  if (script.do === "wait")
-    return [["echo", "muster:", "trying", "again", "in", "30", "s"], [":failed"], ...again];
+  if (script.do === "wait") return [["echo", "muster:", "trying", "again", "in", "30", "s"], ...again];
   const orFailed = ["||", "goto", "failed"];
   return [
     ["imgfree"],
@@ -119,7 +119,7 @@ function wanted(script: BootScript): string[][] {
     ["boot"],
     orFailed,
     [":failed"],
-    "echo muster: the kernel could not be loaded or started, restarting in 30 s".split(" "),
+    "echo muster: the kernel could not be loaded or started, trying again in 30 s".split(" "),
     ...again,
   ];
 }
@@ -128,16 +128,17 @@ test("a known node gets its kernel, both archives, and muster's arguments last",
   expect(renderIpxe(planBootScript(facts()), SERVICE)).toBe(`#!ipxe
 echo muster: c001 (52:54:00:00:00:01) boots debian12 version 3, kernel 6.1.0-25-amd64
 imgfree ||
-kernel --name vmlinuz http://10.77.0.1:9880/boot/blob/${"a".repeat(64)}/vmlinuz initrd=base.img initrd=modules.img console=ttyS0 quiet muster.controllers=10.77.0.1:9881 muster.ca=${"f".repeat(64)} muster.token=t0ken muster.kernel=sha256:${"a".repeat(64)} BOOTIF=01-52-54-00-00-00-01 muster.time=1800000000 muster.give_up_after=600 muster.reboot_after=30 || goto failed
+kernel --name vmlinuz http://10.77.0.1:9880/boot/blob/${"a".repeat(64)}/vmlinuz initrd=base.img initrd=modules.img panic=30 console=ttyS0 quiet muster.controllers=10.77.0.1:9881 muster.ca=${"f".repeat(64)} muster.token=t0ken muster.kernel=sha256:${"a".repeat(64)} BOOTIF=01-52-54-00-00-00-01 muster.time=1800000000 muster.give_up_after=600 muster.reboot_after=30 || goto failed
 initrd --name base.img http://10.77.0.1:9880/boot/base/base-zstd.cpio || goto failed
 initrd --name modules.img http://10.77.0.1:9880/boot/blob/${"b".repeat(64)}/modules.img || goto failed
 boot || goto failed
 :failed
-echo muster: the kernel could not be loaded or started, restarting in 30 s
+echo muster: the kernel could not be loaded or started, trying again in 30 s
+:again
 sleep 30 ||
-reboot ||
+chain --replace --autofree tftp://10.77.0.1/start.ipxe ||
 chain --replace --autofree http://10.77.0.1:9880/boot/start.ipxe ||
-goto failed
+goto again
 `);
 });
 
@@ -175,11 +176,11 @@ echo muster: c001 (52:54:00:00:00:01)
 echo muster: cannot boot: there is no image yet
 echo muster: muster image import DIR --name NAME
 echo muster: trying again in 30 s
-:failed
+:again
 sleep 30 ||
-reboot ||
+chain --replace --autofree tftp://10.77.0.1/start.ipxe ||
 chain --replace --autofree http://10.77.0.1:9880/boot/start.ipxe ||
-goto failed
+goto again
 `);
 });
 
@@ -215,7 +216,7 @@ test("the start script asks by the interface that booted and never ends", () => 
     "--autofree",
     "http://10.77.0.1:9880/boot/ipxe?mac=<netX/mac>&uuid=<uuid>&serial=<serial:uristring>&platform=<platform>&buildarch=<buildarch>",
   ]);
-  expect(commands.slice(-2)).toEqual([["reboot"], ["||", "goto", "start"]]);
+  expect(commands.slice(-2)).toEqual([["||"], ["goto", "start"]]);
 });
 
 const hostile = fc

@@ -1,14 +1,17 @@
-import type { BootService } from "./boot-clients.ts";
+import { type BootService, startScriptUrl } from "./boot-clients.ts";
 import type { BootScript } from "./plan-boot-script.ts";
 
-/** How often start.ipxe asks for the machine's script before it restarts the machine. */
-const TRIES = 10;
+/** How often start.ipxe asks for the machine's script before it looks for a new address too. */
+const TRIES = 5;
 const TRY_AFTER_SECONDS = 6;
 
 /**
  * The script every iPXE starts with: it asks for the machine's own by what iPXE knows of it. `netX` is the interface
  * iPXE booted from. A failed line ends an iPXE script and leaves the machine to its firmware, so each has an
- * alternative; `reboot` is missing from some builds, and then it starts over.
+ * alternative.
+ *
+ * It goes on for ever, and never restarts the machine: while musterd is down dnsmasq may be down too, and a machine
+ * that then starts over finds no DHCP server and boots from its disk.
  */
 export function renderStartScript(service: BootService): string {
   const url = `${urlOf(service)}/boot/ipxe?mac=\${netX/mac}&uuid=\${uuid}&serial=\${serial:uristring}&platform=\${platform}&buildarch=\${buildarch}`;
@@ -19,8 +22,9 @@ export function renderStartScript(service: BootService): string {
       `chain --replace --autofree ${url} || echo muster: ${service.address}:${service.port} does not answer, trying again`,
       `sleep ${TRY_AFTER_SECONDS} ||`,
     ]).flat(),
-    "echo muster: no boot script from the controller, restarting",
-    "reboot || goto start",
+    // A lease is never renewed by iPXE; after a long outage the address may be somebody else's.
+    "dhcp netX ||",
+    "goto start",
   ];
   return `${lines.join("\n")}\n`;
 }
@@ -28,11 +32,13 @@ export function renderStartScript(service: BootService): string {
 /** The script of one machine. Every line is one planned here, whatever the plan's texts hold. */
 export function renderIpxe(script: BootScript, service: BootService): string {
   const base = urlOf(service);
+  // Not by a restart of the machine: see renderStartScript.
   const again = [
+    ":again",
     `sleep ${script.retryAfterSeconds} ||`,
-    "reboot ||",
+    `chain --replace --autofree ${startScriptUrl(service)} ||`,
     `chain --replace --autofree ${base}/boot/start.ipxe ||`,
-    "goto failed",
+    "goto again",
   ];
   const banner = script.banner.map((text) => `echo ${renderEcho(text)}`);
   if (script.do === "wait") {
@@ -40,7 +46,6 @@ export function renderIpxe(script: BootScript, service: BootService): string {
       "#!ipxe",
       ...banner,
       `echo muster: trying again in ${script.retryAfterSeconds} s`,
-      ":failed",
       ...again,
     ]);
   }
@@ -52,7 +57,7 @@ export function renderIpxe(script: BootScript, service: BootService): string {
     ...script.initramfs.map((file) => `initrd --name ${file.name} ${base}${file.path} || goto failed`),
     "boot || goto failed",
     ":failed",
-    `echo muster: the kernel could not be loaded or started, restarting in ${script.retryAfterSeconds} s`,
+    `echo muster: the kernel could not be loaded or started, trying again in ${script.retryAfterSeconds} s`,
     ...again,
   ]);
 }

@@ -82,7 +82,7 @@ test("every kind of firmware is sent to the binary that runs on it, and iPXE to 
     { mac: M1, vendorClass: "udhcp 1.35.0", clientId: "\u0001kernel", request: true },
   );
   const common = { address: "10.77.0.11", nextServer: "10.77.0.1" };
-  const script = { ...common, bootFile: "http://10.77.0.1:9880/boot/start.ipxe", ipxe: "b00101ff" };
+  const script = { ...common, bootFile: "tftp://10.77.0.1/start.ipxe", ipxe: "b00101ff" };
   const http = { ...common, vendorClass: "HTTPClient" };
   expect(answers).toEqual([
     { ...common, bootFile: "undionly.kpxe" },
@@ -98,6 +98,9 @@ test("every kind of firmware is sent to the binary that runs on it, and iPXE to 
   ]);
   expect(at.seen).toEqual(new Set([M1]));
   expect(at.events).toEqual([]);
+  expect(await readFile(`${at.effects.config.paths.runtime}/tftp/start.ipxe`, "utf8")).toMatch(
+    /^#!ipxe\n:start\n/,
+  );
 });
 
 test("as a proxy it names boot files and never gives an address", async () => {
@@ -120,7 +123,7 @@ test("as a proxy it names boot files and never gives an address", async () => {
     ["10.77.0.250", "undionly.kpxe"],
     ["0.0.0.0", "snponly.efi"],
     ["0.0.0.0", "snponly-arm64.efi"],
-    ["0.0.0.0", "http://10.77.0.1:9880/boot/start.ipxe"],
+    ["0.0.0.0", "tftp://10.77.0.1/start.ipxe"],
     null,
   ]);
   expect(at.seen).toEqual(new Set([M1]));

@@ -9,12 +9,14 @@ import { type Daemon, runCommandUnchecked, startDaemon } from "#proto/host/run-c
 import { writeFileAtomically } from "#proto/host/write-file-atomically.ts";
 import type { DhcpHost, MusterConfig } from "../config/muster-config.ts";
 import type { MusterEvent } from "../events/telemetry.ts";
+import { START_SCRIPT } from "./boot-clients.ts";
 import { findIpxeBinaries } from "./gather-dnsmasq-facts.ts";
 import type { NetbootLog } from "./netboot-log.ts";
 import { type NetbootPaths, netbootPaths } from "./netboot-paths.ts";
 import { isDnsmasqStarted, parseDnsmasqLine } from "./parse-dnsmasq-log.ts";
 import { isFixedAddressLeased, pruneLeases, renderDhcpHosts } from "./plan-dhcp-hosts.ts";
 import { type DnsmasqFacts, planDnsmasq } from "./plan-dnsmasq.ts";
+import { renderStartScript } from "./render-ipxe.ts";
 
 /** What {@link superviseDnsmasq} works with. */
 export interface DnsmasqEffects {
@@ -61,6 +63,8 @@ export async function superviseDnsmasq(
   await mkdir(dirname(paths.dnsmasqConf), { recursive: true });
   await mkdir(dirname(paths.leases), { recursive: true });
   await storeIpxeBinaries(config.paths.ipxe, paths.tftpRoot);
+  const service = { address: config.controller.address, port: config.ports.http };
+  await writeFileAtomically(join(paths.tftpRoot, START_SCRIPT), renderStartScript(service));
   const before = await readText(paths.dnsmasqConf);
   await writeFileAtomically(paths.dnsmasqConf, wanted);
   await testConfiguration(config.dhcp.program, paths.dnsmasqConf, signal);
