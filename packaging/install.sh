@@ -30,7 +30,9 @@ install -m 0644 "$here/packaging/systemd/musterd.service" "$here/packaging/syste
 printf 'u muster - "muster controller" /var/lib/muster\n' >"$dest/usr/lib/sysusers.d/muster.conf"
 install -m 0644 "$here/README.md" "$here/LICENSE" "$here/CHANGELOG.md" "$dest/usr/share/doc/muster/"
 if [ ! -e "$dest/etc/muster/muster.yaml" ]; then
-    install -m 0644 "$here/packaging/muster.yaml" "$dest/etc/muster/muster.yaml"
+    # musterd's unit has no right to run dnsmasq: that is the other unit's.
+    sed 's/^  #supervisor: child$/  supervisor: systemd/' "$here/packaging/muster.yaml" >"$dest/etc/muster/muster.yaml"
+    chmod 0644 "$dest/etc/muster/muster.yaml"
 fi
 # shellcheck disable=SC2016
 printf '%s\n' 'eval "$(muster completion bash)"' >"$dest/usr/share/bash-completion/completions/muster"

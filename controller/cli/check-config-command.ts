@@ -6,7 +6,7 @@ import { renderCount } from "./render-text.ts";
 /** `muster config check`. Needs no controller. Findings are the error; the completed configuration is the data. */
 export async function checkConfig(context: CliContext, file: string | undefined): Promise<number> {
   const path = file ?? DEFAULT_CONFIG_PATH;
-  const config = await readConfig(path, "/usr/lib/muster");
+  const config = await readConfig(path, "/usr/lib/muster/artifacts");
   if (context.output !== "table") await context.print(config, () => "");
   const { rules } = config.enrolment;
   context.note(

@@ -60,7 +60,7 @@ describe("a configuration that is right", () => {
       addresses: "10.77.0.0/24",
       image: "debian12",
     };
-    const paths = { ...MINIMAL_CONFIG.paths, artifacts: "/usr/lib/muster" };
+    const paths = { ...MINIMAL_CONFIG.paths, artifacts: "/usr/lib/muster/artifacts" };
     expect(parseConfig(active, HOST).config).toEqual({
       ...MINIMAL_CONFIG,
       controller: {
