@@ -32,8 +32,10 @@ no-hosts
 no-resolv
 enable-tftp
 tftp-root=/x/runtime/tftp
+tftp-max=800
 dhcp-leasefile=/x/state/dnsmasq.leases
 dhcp-range=10.77.0.100,10.77.0.199,255.255.255.0,3600
+dhcp-lease-max=256
 dhcp-authoritative
 dhcp-no-override
 no-ping
@@ -99,3 +101,9 @@ test.each(["10.77.0.0", "10.77.0.256/24", "10.77.0.0/33", "fd00::/64", ""])(
     expect(() => parseSubnet(text)).toThrow(/is not an IPv4 network/);
   },
 );
+
+test("a boot network of 10,000 nodes has as many leases as addresses", () => {
+  const base = testConfig("/x");
+  const config = { ...base, network: { ...base.network, subnet: "10.77.0.0/16" } };
+  expect(planDnsmasq(config, FACTS)).toContain("\ndhcp-lease-max=65536\n");
+});

@@ -26,6 +26,12 @@ export interface DnsmasqFacts {
   readonly canIgnoreClientId: boolean;
 }
 
+/**
+ * Machines that load iPXE at the same time; dnsmasq's own 50 are a rack, the others would run into the timeouts of
+ * their firmware. Each takes a file descriptor, of which a process has 1024 unless somebody raised that.
+ */
+const TFTP_TRANSFERS = 800;
+
 /** The part of the configuration that decides about DHCP. */
 export type DhcpSettings = Pick<MusterConfig, "controller" | "network" | "dhcp" | "ports" | "paths">;
 
@@ -47,6 +53,7 @@ export function planDnsmasq(config: DhcpSettings, facts: DnsmasqFacts): string {
     "no-resolv",
     "enable-tftp",
     `tftp-root=${paths.tftpRoot}`,
+    `tftp-max=${TFTP_TRANSFERS}`,
     ...(config.dhcp.mode === "external" ? [] : dhcpLines(config, facts, paths)),
   ];
   return `${lines.join("\n")}\n`;
@@ -70,6 +77,7 @@ function addressRange(config: DhcpSettings, facts: DnsmasqFacts, hosts: string):
   const { network, dhcp } = config;
   return [
     `dhcp-range=${dhcp.rangeStart},${dhcp.rangeEnd},${parseSubnet(network.subnet).netmask},${dhcp.leaseSeconds}`,
+    `dhcp-lease-max=${mostLeases(network.subnet)}`,
     "dhcp-authoritative",
     // With the boot file name also where old firmware looks for it: in the packet's own fields.
     "dhcp-no-override",
@@ -85,6 +93,11 @@ function addressRange(config: DhcpSettings, facts: DnsmasqFacts, hosts: string):
     ...(network.dns.length === 0 ? [] : [`dhcp-option=option:dns-server,${network.dns.join(",")}`]),
     `domain=${network.domain}`,
   ];
+}
+
+/** One for every address there is: dnsmasq's own limit of 1000 counts nodes too, and the one after it would not boot. */
+function mostLeases(subnet: string): number {
+  return 2 ** (32 - parseSubnet(subnet).prefix);
 }
 
 function proxyRange(config: DhcpSettings): string[] {
