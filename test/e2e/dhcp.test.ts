@@ -231,7 +231,7 @@ test("with dhcp.mode proxy boot files are named and addresses are left to the si
   expect(answers.map((answer) => answer && [answer.address, answer.bootFile])).toEqual([
     ["0.0.0.0", ""],
     ["0.0.0.0", "snponly.efi"],
-    ["0.0.0.0", `http://${LAB_NETWORK.address}:9880/boot/start.ipxe`],
+    ["0.0.0.0", `tftp://${LAB_NETWORK.address}/start.ipxe`],
     null,
   ]);
 }, 60_000);
@@ -248,7 +248,7 @@ test("with dhcp.mode external nobody answers DHCP, iPXE comes over TFTP, and the
   const snippet = await controller.mustMuster(["dhcp", "show", "--format", "dnsmasq"]);
   await writeFile(pasted, snippet);
   await inLab("dnsmasq", "--test", `--conf-file=${pasted}`);
-  expect(snippet).toContain(`${LAB_NETWORK.address}:9880/boot/start.ipxe`);
+  expect(snippet).toContain(`tftp://${LAB_NETWORK.address}/start.ipxe`);
   for (const format of ["isc", "kea"]) {
     expect(await controller.mustMuster(["dhcp", "show", "--format", format])).toContain("10.77.0.11");
   }
