@@ -175,6 +175,7 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
   program
     .command("doctor")
     .description("what would keep nodes from booting; exit status 3 when something would")
+    .option("--config <file>", "musterd's configuration, read when musterd does not answer")
     .action(run(async () => (await import("./site-commands.ts")).runDoctor));
   program
     .command("initramfs")

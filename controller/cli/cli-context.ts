@@ -22,6 +22,8 @@ export interface CliProcess {
   readonly userId: number;
   /** The program and first arguments that start muster-initramfs. */
   readonly initramfsCommand: readonly [string, ...string[]];
+  /** The base initramfs archives of this release, the default of `paths.artifacts`. */
+  readonly artifacts: string;
 }
 
 export type OutputFormat = "table" | "json" | "yaml";
@@ -33,6 +35,8 @@ export interface CliContext {
   readonly version: string;
   /** The controller; reached for at the first request. */
   readonly api: ApiClient;
+  /** The controller is this host's, by its socket. */
+  readonly isLocal: boolean;
   /** Prints data: as a table, or whole as JSON or YAML, whichever was asked for. */
   print(data: unknown, renderTable: () => string): Promise<void>;
   /** A line for people, on standard error. */

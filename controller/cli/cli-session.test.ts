@@ -54,6 +54,7 @@ async function muster(line: string, more: Partial<CliProcess> = {}): Promise<str
     signal: stop.signal,
     userId: 0,
     initramfsCommand: ["false"],
+    artifacts: "/nonexistent",
     ...more,
   });
   return `${shown}[${exit}]\n`;
@@ -328,6 +329,34 @@ ok       clock: in step
 2> 1 error, 0 warnings
 [3]
 `);
+});
+
+it("looks at this host by itself when musterd does not answer", async () => {
+  const env = { MUSTER_SOCKET: "/nonexistent/control.sock" };
+  expect(await muster("doctor --config /nonexistent/muster.yaml", { env })).toBe(
+    `$ muster doctor --config /nonexistent/muster.yaml
+2> musterd does not answer; this is what this host looks like without it
+error    musterd: cannot reach musterd at /nonexistent/control.sock: there is no such socket
+         fix: start it with systemctl start musterd (its log: journalctl -u musterd)
+error    config: cannot read /nonexistent/muster.yaml: ENOENT: no such file or directory, open '/nonexistent/muster.yaml'
+         fix: start from the example that comes with muster (muster.yaml), or give another file with --config
+2> 2 errors, 0 warnings
+[3]
+`,
+  );
+  const directory = await mkdtemp(join(tmpdir(), "muster-doctor-cli-"));
+  const config = join(directory, "muster.yaml");
+  const paths = `paths: { state: ${directory}/state, runtime: ${directory}/run, artifacts: ${directory}/none }`;
+  await writeFile(
+    config,
+    `controller: { address: 192.0.2.99 }\nnetwork: { subnet: 192.0.2.0/24 }\ndhcp: { range: 192.0.2.100-192.0.2.120 }\n${paths}\n`,
+  );
+  const answer = await muster(`doctor --config ${config}`, { env });
+  await rm(directory, { recursive: true });
+  expect(answer).toContain("error    musterd: cannot reach musterd");
+  expect(answer).toContain("error    address: no interface has the controller's address 192.0.2.99\n");
+  expect(answer).toContain(`error    initramfs: base-zstd.cpio is missing in ${directory}/none\n`);
+  expect(answer).toMatch(/\[3\]\n$/);
 });
 
 it("completes commands, options, choices and the names the controller has", async () => {

@@ -23,6 +23,11 @@ function findInitramfsProgram(): readonly [string, ...string[]] {
   return [process.execPath, "--no-warnings", join(import.meta.dirname, "../../initramfs/main.ts")];
 }
 
+function findArtifacts(): string {
+  const released = join(import.meta.dirname, "../artifacts");
+  return existsSync(released) ? released : join(import.meta.dirname, "../../dist/artifacts");
+}
+
 async function ask(question: string): Promise<string | undefined> {
   if (!process.stdin.isTTY) return undefined;
   const { createInterface } = await import("node:readline/promises");
@@ -47,4 +52,5 @@ process.exitCode = await runCli({
   signal: stop.signal,
   userId: process.getuid?.() ?? 0,
   initramfsCommand: findInitramfsProgram(),
+  artifacts: findArtifacts(),
 });

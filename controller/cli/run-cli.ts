@@ -69,6 +69,7 @@ function makeContext(process: CliProcess, options: GlobalOptions): CliContext {
     process,
     output: options.output,
     version: packageJson.version,
+    isLocal: remoteOf(process, options) === undefined,
     api: openApiClient(() => findController(process, options)),
     print: async (data, renderTable) => {
       if (options.output === "table") process.out(renderTable());
@@ -82,10 +83,8 @@ function makeContext(process: CliProcess, options: GlobalOptions): CliContext {
 }
 
 async function findController({ env }: CliProcess, options: GlobalOptions): Promise<ApiAddress> {
-  // what is said on the command line wins over the environment, whichever way it points
-  const controller =
-    options.socket === undefined ? (options.controller ?? env["MUSTER_CONTROLLER"]) : undefined;
-  if (controller !== undefined && controller !== "") {
+  const controller = remoteOf({ env }, options);
+  if (controller !== undefined) {
     const caFingerprint = readFingerprint(options.caFingerprint ?? env["MUSTER_CA"]);
     return {
       by: "https",
@@ -96,6 +95,13 @@ async function findController({ env }: CliProcess, options: GlobalOptions): Prom
   }
   const path = options.socket ?? env["MUSTER_SOCKET"] ?? (await findSocket());
   return { by: "socket", path, user: env["SUDO_USER"] ?? userName() };
+}
+
+/** The controller elsewhere; undefined for this host's. What the command line says wins, whichever way it points. */
+function remoteOf({ env }: Pick<CliProcess, "env">, options: GlobalOptions): string | undefined {
+  const controller =
+    options.socket === undefined ? (options.controller ?? env["MUSTER_CONTROLLER"]) : undefined;
+  return controller === "" ? undefined : controller;
 }
 
 /** The socket musterd opens on this host: below `paths.runtime` of its configuration, if that says one. */

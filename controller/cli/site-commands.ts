@@ -1,3 +1,5 @@
+import { MusterError } from "#proto/contract/muster-error.ts";
+import { DEFAULT_CONFIG_PATH } from "../config/default-config.ts";
 import type { EventView, FindingView, OverlayView, SiteStatus } from "../api/rest/schemas.ts";
 import { type CliContext, EXIT_FINDINGS } from "./cli-context.ts";
 import { readLimit } from "./node-commands.ts";
@@ -49,14 +51,35 @@ export async function showEvents(
   return EXIT_FINDINGS;
 }
 
-/** `muster doctor`. */
-export async function runDoctor(context: CliContext): Promise<number> {
-  const { findings } = await context.api.get<{ findings: readonly FindingView[] }>("/doctor");
+/** `muster doctor`. On the controller it works without musterd: it is for the times when something does not start. */
+export async function runDoctor(context: CliContext, options: { readonly config?: string }): Promise<number> {
+  const findings = await askDoctor(context, options.config);
   await context.print(findings, () => renderFindings(findings));
   const errors = findings.filter(({ status }) => status === "error").length;
   const warnings = findings.filter(({ status }) => status === "warning").length;
   context.note(`${renderCount(errors, "error")}, ${renderCount(warnings, "warning")}`);
   return errors > 0 ? EXIT_FINDINGS : 0;
+}
+
+async function askDoctor(context: CliContext, config?: string): Promise<readonly FindingView[]> {
+  try {
+    return (await context.api.get<{ findings: readonly FindingView[] }>("/doctor")).findings;
+  } catch (error) {
+    const isDown = error instanceof MusterError && error.code === "controller-unreachable";
+    if (!isDown || !context.isLocal) throw error;
+    context.note("musterd does not answer; this is what this host looks like without it");
+    const { runDoctorAlone } = await import("../doctor/run-doctor-alone.ts");
+    const { signal, artifacts } = context.process;
+    return [
+      {
+        check: "musterd",
+        status: "error",
+        what: error.message,
+        ...(error.fix === undefined ? {} : { fix: error.fix }),
+      },
+      ...(await runDoctorAlone(config ?? DEFAULT_CONFIG_PATH, artifacts, signal)),
+    ];
+  }
 }
 
 /** `muster status`. */

@@ -10,13 +10,13 @@ import { netbootPaths } from "../netboot/netboot-paths.ts";
 import { findDhcpServers } from "./find-dhcp-servers.ts";
 import { type NeededPort, parseFirewall } from "./parse-firewall.ts";
 import { parseProcNet } from "./parse-proc-net.ts";
-import { type DoctorFacts, neededPorts, type PortHolder } from "./plan-diagnosis.ts";
+import { type DoctorFacts, neededPorts, NEEDED_PROGRAMS, type PortHolder } from "./plan-diagnosis.ts";
 
 /** What the doctor asks the rest of muster; each may be missing when musterd has never run. */
 export interface DoctorEffects {
   readonly countNodes?: () => Promise<number>;
   readonly readAuthority?: () => Promise<
-    { readonly fingerprint: string; readonly certificateExpires: Date } | undefined
+    { readonly fingerprint: string; readonly certificateExpires?: Date } | undefined
   >;
   /** The running musterd, whose ports are not taken but in use. */
   readonly musterdPid?: number;
@@ -30,7 +30,8 @@ export async function gatherDoctorFacts(
   effects: DoctorEffects,
   signal?: AbortSignal,
 ): Promise<DoctorFacts> {
-  const addresses = await listHostAddresses(signal);
+  // Without ip(8) there is no list; that it is missing is a finding of its own.
+  const addresses = await listHostAddresses(signal).catch(() => []);
   const addressOn = addresses.find((at) => at.address === config.controller.address)?.interface;
   const [
     version,
@@ -45,6 +46,7 @@ export async function gatherDoctorFacts(
     binaries,
     files,
     others,
+    missing,
   ] = await Promise.all([
     output(config.dhcp.program, ["--version"], signal),
     output("mksquashfs", ["-version"], signal),
@@ -60,6 +62,7 @@ export async function gatherDoctorFacts(
     addressOn === undefined
       ? { notChecked: "no interface is on the boot network" }
       : findDhcpServers(config.controller.address, effects.dhcpWaitMs ?? 2000, signal),
+    findMissingPrograms(signal),
   ]);
   const dnsmasqVersion = /version (\d+\.\d+)/.exec(version ?? "")?.[1];
   return {
@@ -71,6 +74,7 @@ export async function gatherDoctorFacts(
     ...(dnsmasqVersion === undefined ? {} : { dnsmasqVersion }),
     ipxeBinaries: [...binaries.keys()],
     hasSquashfsTools: squashfs !== undefined,
+    missingPrograms: missing,
     portHolders,
     ...(closedPorts === undefined ? {} : { closedPorts }),
     now: new Date(),
@@ -85,6 +89,19 @@ export async function gatherDoctorFacts(
     ...(authority === undefined ? {} : { authority }),
     baseArchives: files,
   };
+}
+
+async function findMissingPrograms(signal?: AbortSignal): Promise<readonly string[]> {
+  const missing: string[] = [];
+  for (const { name, version } of NEEDED_PROGRAMS) {
+    try {
+      await runCommandUnchecked({ program: name, args: [version], deadlineMs: 10_000 }, signal);
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (error instanceof MusterError && error.code === "program-missing") missing.push(name);
+    }
+  }
+  return missing;
 }
 
 /** Standard output and error of a program that may be missing or refuse; undefined then. `mksquashfs -version` exits 1 in some releases. */

@@ -12,6 +12,7 @@ const HEALTHY: DoctorFacts = {
   dnsmasqVersion: "2.90",
   ipxeBinaries: ["undionly.kpxe", "snponly.efi", "snponly-arm64.efi"],
   hasSquashfsTools: true,
+  missingPrograms: [],
   portHolders: [{ protocol: "udp", port: 67, process: { pid: 7, name: "dnsmasq" }, isOurs: true }],
   closedPorts: [],
   now: new Date("2026-11-20T12:00:00Z"),
@@ -45,6 +46,14 @@ test("a healthy host has nothing to complain about, and the fingerprint is print
     status: "ok",
     what: `authority ${"ab".repeat(32)}`,
   });
+});
+
+test("each missing program is told with what fails without it", () => {
+  expect(complaints({ missingPrograms: ["ip", "getfattr", "getfacl"] })).toEqual([
+    "programs error: ip is not installed: the boot interface cannot be found",
+    "programs error: getfattr is not installed: overlays cannot be read",
+    "programs error: getfacl is not installed: images cannot be imported with their ACLs",
+  ]);
 });
 
 const on = (name: string): MusterConfig => ({ ...CONFIG, network: { ...CONFIG.network, interface: name } });
@@ -207,6 +216,7 @@ test("every complaint comes with a remedy", () => {
     hasIpv6: false,
     ipxeBinaries: [],
     hasSquashfsTools: false,
+    missingPrograms: ["ip"],
     portHolders: [{ protocol: "tcp", port: 9881, isOurs: false }],
     now: new Date(0),
     otherDhcpServers: { servers: ["1.2.3.4"] },

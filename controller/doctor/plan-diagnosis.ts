@@ -29,6 +29,8 @@ export interface DoctorFacts {
   /** iPXE binaries found, by the names muster gives them. */
   readonly ipxeBinaries: readonly string[];
   readonly hasSquashfsTools: boolean;
+  /** Those of {@link NEEDED_PROGRAMS} that are not installed. */
+  readonly missingPrograms: readonly string[];
   readonly portHolders: readonly PortHolder[];
   readonly closedPorts?: readonly NeededPort[];
   readonly now: Date;
@@ -39,10 +41,22 @@ export interface DoctorFacts {
   readonly nodes?: number;
   /** DHCP servers that answered on the boot network, without ourselves. */
   readonly otherDhcpServers: { readonly servers: readonly string[] } | { readonly notChecked: string };
-  readonly authority?: { readonly fingerprint: string; readonly certificateExpires: Date };
+  readonly authority?: { readonly fingerprint: string; readonly certificateExpires?: Date };
   /** Base archives that are there: "base-gzip.cpio". */
   readonly baseArchives: readonly string[];
 }
+
+/** What muster calls on this host besides dnsmasq and mksquashfs; `version` makes each say only who it is. */
+export const NEEDED_PROGRAMS = [
+  { name: "ip", version: "-Version", without: "the boot interface cannot be found", package: "iproute2" },
+  { name: "getfattr", version: "--version", without: "overlays cannot be read", package: "attr" },
+  {
+    name: "getfacl",
+    version: "--version",
+    without: "images cannot be imported with their ACLs",
+    package: "acl",
+  },
+] as const;
 
 type Check = (config: MusterConfig, facts: DoctorFacts) => readonly Omit<Finding, "check">[];
 
@@ -152,6 +166,17 @@ const CHECKS: Readonly<Record<string, Check>> = {
           "mksquashfs is not installed: images cannot be imported",
           "apt-get install squashfs-tools, or dnf install squashfs-tools",
         ),
+  programs: (_config, { missingPrograms }) => {
+    const missing = NEEDED_PROGRAMS.filter(({ name }) => missingPrograms.includes(name));
+    if (missing.length === 0)
+      return ok(`${NEEDED_PROGRAMS.map(({ name }) => name).join(", ")} are installed`);
+    return missing.flatMap(({ name, without, package: from }) =>
+      error(
+        `${name} is not installed: ${without}`,
+        `apt-get install ${from}, or dnf install ${from.replace("iproute2", "iproute")}`,
+      ),
+    );
+  },
   ports: (config, facts) => {
     const taken = neededPorts(config).flatMap(({ protocol, port, purpose }) =>
       facts.portHolders
@@ -236,6 +261,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   authority: (_config, { authority, now }) => {
     if (authority === undefined)
       return warning("there is no certificate authority yet", "start musterd once; it makes one");
+    if (authority.certificateExpires === undefined) return ok(`authority ${authority.fingerprint}`);
     const days = Math.floor((authority.certificateExpires.getTime() - now.getTime()) / 86_400_000);
     const fingerprint = ok(`authority ${authority.fingerprint}`);
     if (days < 0)

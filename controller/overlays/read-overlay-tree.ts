@@ -62,7 +62,7 @@ export function openOverlayReader(overlaysRoot: string): OverlayReader {
         throw new MusterError({
           code: "overlay-invalid",
           what: `overlay ${name} cannot be read: ${errorSentence(cause)}`,
-          fix: `check ${root}`,
+          fix: (cause instanceof MusterError ? cause.fix : undefined) ?? `check ${root}`,
           cause,
         });
       }
@@ -172,16 +172,19 @@ async function itemOf(
   return undefined;
 }
 
-/** Without the attr package on the controller there are no attributes: nothing can have set or can read them. */
+/** A host without getfattr is an error: nodes would boot without the capabilities their overlay has, and nobody would know. */
 async function runGetfattr(root: string): Promise<XattrsByPath> {
-  try {
-    const { stdout } = await runCommand({
-      program: "getfattr",
-      args: ["-R", "-P", "-h", "-d", "-m", "-", "-e", "hex", "--absolute-names", "--", root],
+  const { stdout } = await runCommand({
+    program: "getfattr",
+    args: ["-R", "-P", "-h", "-d", "-m", "-", "-e", "hex", "--absolute-names", "--", root],
+  }).catch((cause: unknown) => {
+    if (!(cause instanceof MusterError) || cause.code !== "program-missing") throw cause;
+    throw new MusterError({
+      code: "program-missing",
+      what: "getfattr is not installed, and without it nodes would lose the overlay's extended attributes",
+      fix: "install the package attr on the controller",
+      cause,
     });
-    return parseGetfattr(stdout);
-  } catch (error) {
-    if (error instanceof MusterError && error.code === "program-missing") return new Map();
-    throw error;
-  }
+  });
+  return parseGetfattr(stdout);
 }
