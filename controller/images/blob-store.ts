@@ -11,6 +11,11 @@ export interface BlobStore {
    * Storing what is there already is cheap for the disk and harmless. `disk-full` leaves no partial file.
    */
   put(content: AsyncIterable<Uint8Array>, expected?: Digest): Promise<BlobReference>;
+  /**
+   * Gives a blob a new grace period without reading it; true when it was verified before by this process and has
+   * not changed since. Otherwise nothing is done: `put` it.
+   */
+  renew(digest: Digest): boolean;
   /** Where the file of a blob is or would be. */
   pathOf(digest: Digest): string;
   /** Undefined when the store does not have it. */

@@ -162,6 +162,20 @@ test.each([true, false])(
   },
 );
 
+test("a blob is renewed without being read only while it is the one that was verified", async () => {
+  const store = await openBlobStore({ directory });
+  expect(store.renew(HELLO_DIGEST)).toBe(false);
+  await store.put(chunks(HELLO));
+  expect(store.renew(HELLO_DIGEST)).toBe(true);
+  expect(store.renew(HELLO_DIGEST)).toBe(true);
+  const longAgo = new Date(Date.now() - 10 * 3_600_000);
+  await utimes(store.pathOf(HELLO_DIGEST), longAgo, longAgo);
+  expect(store.renew(HELLO_DIGEST)).toBe(false);
+  await store.verify(HELLO_DIGEST);
+  expect(store.renew(HELLO_DIGEST)).toBe(true);
+  expect(await store.collectGarbage(new Set(), 3_600_000, new Date())).toEqual({ removed: 0, freedBytes: 0 });
+});
+
 test("strange files in the store are not blobs", async () => {
   const store = await openBlobStore({ directory });
   await mkdir(`${directory}/sha256/ab`);

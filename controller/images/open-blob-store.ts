@@ -85,6 +85,17 @@ export async function openBlobStore(options: BlobStoreOptions): Promise<BlobStor
     return known !== undefined && now !== undefined && sameStamp(known, now);
   };
 
+  /** All in one turn of the event loop, so that neither a second renewal nor garbage collection comes in between. */
+  const renew = (digest: Digest): boolean => {
+    const known = verified.get(digest);
+    const before = stampNow(pathOf(digest));
+    if (known === undefined || before === undefined || !sameStamp(known, before)) return false;
+    if (!refresh(pathOf(digest))) return false;
+    const after = stampNow(pathOf(digest));
+    if (after !== undefined) verified.set(digest, after);
+    return after !== undefined;
+  };
+
   /** Stores under its digest what a temporary file holds. */
   const keep = async (file: string, digest: Digest): Promise<void> => {
     const path = pathOf(digest);
@@ -98,13 +109,10 @@ export async function openBlobStore(options: BlobStoreOptions): Promise<BlobStor
   };
 
   const put = async (content: AsyncIterable<Uint8Array>, expected?: Digest): Promise<BlobReference> => {
-    if (expected !== undefined && (await isVerified(expected)) && refresh(pathOf(expected))) {
+    if (expected !== undefined && renew(expected)) {
       const hash = createHash("sha256");
       const sizeBytes = await consume(content, hash);
       requireDigest(digestOfHex(hash.digest("hex")), expected);
-      // Its mtime is younger now than what the file was verified with.
-      const stamp = await stampOf(pathOf(expected));
-      if (stamp !== undefined) verified.set(expected, stamp);
       return { digest: expected, sizeBytes };
     }
     const file = `${temporary}/${randomBytes(8).toString("hex")}`;
@@ -142,6 +150,7 @@ export async function openBlobStore(options: BlobStoreOptions): Promise<BlobStor
 
   return {
     put,
+    renew,
     pathOf,
     verify,
     list,
@@ -250,6 +259,11 @@ async function stampOf(path: string): Promise<Stamp | undefined> {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
     throw error;
   }
+}
+
+function stampNow(path: string): Stamp | undefined {
+  const facts = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return facts === undefined ? undefined : { size: facts.size, mtime: facts.mtimeNs, inode: facts.ino };
 }
 
 function sameStamp(a: Stamp, b: Stamp): boolean {

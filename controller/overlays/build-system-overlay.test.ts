@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { type NodeName, parseNodeName } from "#proto/contract/node-name.ts";
 import type { OverlayEntry } from "#proto/gen/muster/v1/provisioning.ts";
@@ -82,7 +82,9 @@ describe("openSystemOverlays", () => {
         ticket: Buffer.alloc(0),
       },
     });
+    const stored = vi.spyOn(blobs, "put");
     expect(await build(node)).toEqual(entries);
+    expect(stored).not.toHaveBeenCalled();
     expect((await blobs.list()).map((blob) => blob.sizeBytes)).toEqual([65_537]);
     put("big", Buffer.alloc(70_000, 8));
     expect((await build(node)).find((entry) => entry.path === "/big")?.kind).toMatchObject({

@@ -16,7 +16,7 @@ import { renderHosts, renderNodeFiles } from "./render-node-files.ts";
 export interface SystemOverlayParts {
   readonly config: Pick<MusterConfig, "controller" | "network" | "paths">;
   readonly inventory: Pick<Inventory, "listNodes" | "findOrCreateSecret">;
-  readonly blobs: Pick<BlobStore, "put">;
+  readonly blobs: Pick<BlobStore, "put" | "renew">;
 }
 
 /**
@@ -115,13 +115,14 @@ interface FileStore {
   source(path: string, as: "inline" | "blob"): Promise<Buffer | BlobReference>;
 }
 
-function openFileStore(blobs: Pick<BlobStore, "put">): FileStore {
+function openFileStore(blobs: Pick<BlobStore, "put" | "renew">): FileStore {
   /** Digests of files that have not changed since, so that the store need not hash them for each node. */
   const known = new Map<string, { readonly version: string; readonly blob: BlobReference }>();
   return {
-    bytes: async (content) =>
-      // Put each time, also when it is there: that renews its grace period in the store.
-      blobs.put(chunk(content), digestOfHex(createHash("sha256").update(content).digest("hex"))),
+    bytes: async (content) => {
+      const digest = digestOfHex(createHash("sha256").update(content).digest("hex"));
+      return blobs.renew(digest) ? { digest, sizeBytes: content.length } : blobs.put(chunk(content), digest);
+    },
     source: async (path, as) => {
       // O_NOFOLLOW, O_NONBLOCK: what was a plain file when the tree was read may be a link or a pipe by now.
       await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -130,8 +131,9 @@ function openFileStore(blobs: Pick<BlobStore, "put">): FileStore {
       if (as === "inline" && stats.size <= MAX_INLINE_FILE_BYTES) return await file.readFile();
       const version = `${stats.ino} ${stats.size} ${stats.mtimeNs} ${stats.ctimeNs}`;
       const before = known.get(path);
-      const expected = before?.version === version ? before.blob.digest : undefined;
-      const blob = await blobs.put(file.createReadStream({ autoClose: false }), expected);
+      // Stored at each boot of each node: that renews its grace period, and must not read it each time.
+      if (before?.version === version && blobs.renew(before.blob.digest)) return before.blob;
+      const blob = await blobs.put(file.createReadStream({ autoClose: false }));
       known.set(path, { version, blob });
       return blob;
     },
