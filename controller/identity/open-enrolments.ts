@@ -90,12 +90,13 @@ export function openEnrolments(parts: {
     const fields = planApprovedFields(existing, node.fields, machine.bootMac);
     const waiter = waiters.get(machine.claimCode);
     const approved = await inventory.approvePending(machine.claimCode, { name: node.name, fields }, author);
-    if (waiter !== undefined) {
+    const waiting = waiter?.machine ?? machine;
+    if (waiting.keyHash !== undefined) {
       await inventory.storeToken({
-        hash: hashOf(approvalTokenOf(waiter.machine.keyHash)),
+        hash: hashOf(approvalTokenOf(waiting.keyHash)),
         node: approved.name,
-        bootMac: waiter.machine.bootMac,
-        sourceAddress: waiter.machine.address,
+        bootMac: waiting.bootMac,
+        sourceAddress: waiting.address,
         expiresAt: new Date(now().getTime() + APPROVAL_SECONDS * 1000),
       });
     }
@@ -104,7 +105,12 @@ export function openEnrolments(parts: {
       kind: "machine-approved",
       node: approved.name,
       what: `machine ${machine.claimCode} (${machine.bootMac}) approved as ${approved.name} by ${author.user}`,
-      ...(waiter === undefined ? { fix: "power-cycle it: it no longer waits" } : {}),
+      ...(waiter === undefined
+        ? {
+            // Between two tries while this controller was away, or switched off.
+            fix: "it does not wait at this moment: it boots on when it asks again; power-cycle it if that takes minutes",
+          }
+        : {}),
     });
     waiter?.approved();
     return approved;

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 
 import { parseMacAddress } from "#proto/contract/mac-address.ts";
 import { parseNodeName } from "#proto/contract/node-name.ts";
@@ -229,6 +229,18 @@ describe("a machine nobody knows", () => {
     expect((await enrolAsNode(controller, machine)).node).toBe("c001");
     // Another key on the same hardware is not the approved machine.
     expect((await enrol(controller, await makeMachine(MAC)).next())?.$case).toBe("pending");
+  });
+
+  test("is let in when it was approved while its stream was broken, but no other key is", async () => {
+    await start();
+    const machine = await makeMachine(MAC);
+    const stream = enrol(controller, machine);
+    const code = await claimCodeOf(stream);
+    stream.cancel();
+    await vi.waitUntil(() => !controller.desk.isWaiting(code));
+    await controller.desk.approve(code, { name: C001, fields: {} }, ROOT);
+    expect((await enrol(controller, await makeMachine(MAC)).next())?.$case).toBe("pending");
+    expect((await enrolAsNode(controller, machine)).node).toBe("c001");
   });
 
   test("is told when an operator rejects it", async () => {

@@ -93,7 +93,7 @@ async function enrol(
       await accept(parts, call, facts, decision.node);
       return;
     }
-    const machine = await list(parts, facts, address);
+    const machine = await list(parts, facts, keyHash, address);
     if (decision.kind === "approve") {
       await approveByRule(parts, machine, decision, { keyHash, bootMac: facts.bootMac, address });
       continue;
@@ -181,14 +181,19 @@ async function countAfterPruning(
   return pending.length - stale.length;
 }
 
-async function list(parts: EnrollmentParts, facts: EnrolFacts, address: string): Promise<PendingMachine> {
+async function list(
+  parts: EnrollmentParts,
+  facts: EnrolFacts,
+  keyHash: string,
+  address: string,
+): Promise<PendingMachine> {
   const { machineKey, bootMac, macs, smbiosUuid, serial, vendor, product } = facts;
   const { architecture, firmware, cpus, sockets, memoryBytes, cpuModel } = facts;
   const claimCode = makeClaimCode();
   const machine = await parts.inventory.recordPending(
     {
       ...{ claimCode, machineKey, bootMac, macs, smbiosUuid, serial, vendor, product },
-      ...{ architecture, firmware, cpus, sockets, memoryBytes, cpuModel, address },
+      ...{ architecture, firmware, cpus, sockets, memoryBytes, cpuModel, address, keyHash },
     },
     parts.now(),
   );

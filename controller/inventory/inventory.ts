@@ -109,6 +109,8 @@ export interface PendingMachine {
   readonly cpuModel: string;
   /** Source address of its enrolment. */
   readonly address: string;
+  /** Hash of the key it asked with last: an approval is for this key, also while its stream is broken. Not shown. */
+  readonly keyHash?: string;
   readonly firstSeenAt: Date;
   readonly lastSeenAt: Date;
 }

@@ -49,8 +49,12 @@ export function presentNodeInList(node: Node, status: NodeStatus): NodeView {
 }
 
 export function presentPending(machine: PendingMachine): PendingView {
+  const { claimCode, bootMac, smbiosUuid, serial, vendor, product, architecture, firmware } = machine;
+  const { cpus, sockets, memoryBytes, cpuModel, address } = machine;
+  // Named one by one: the machine's keys are nobody's business.
   return {
-    ...machine,
+    ...{ claimCode, bootMac, smbiosUuid, serial, vendor, product, architecture, firmware },
+    ...{ cpus, sockets, memoryBytes, cpuModel, address },
     macs: [...machine.macs],
     firstSeenAt: machine.firstSeenAt.toISOString(),
     lastSeenAt: machine.lastSeenAt.toISOString(),
