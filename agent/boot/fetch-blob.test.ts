@@ -194,6 +194,29 @@ test("wrong bytes are fetched once more from the start, then the blob is corrupt
   expect(await isThere(host)).toBe(true);
 });
 
+test("an address whose bytes were wrong twice is left out, and the blob comes from another", async () => {
+  await using host = await makeTestHost();
+  const flipped = Buffer.from(content);
+  flipped[7] = (flipped[7] ?? 0) ^ 1;
+  const wrong = (call: Call): void => {
+    send(call, flipped);
+    call.end();
+  };
+  await using bad = await serveBlobs(wrong);
+  await using good = await serveBlobs(whole);
+  await fetchFrom(host, [bad.address, good.address]);
+  expect(content.equals(await readFile(join(host.root, "blob")))).toBe(true);
+  expect([bad.offsets, good.offsets]).toEqual([[0, 0], [0]]);
+
+  await using other = await makeTestHost();
+  await using alsoBad = await serveBlobs(wrong);
+  await expect(fetchFrom(other, [bad.address, alsoBad.address])).rejects.toMatchObject({
+    code: "blob-corrupt",
+  });
+  expect(alsoBad.offsets).toEqual([0, 0]);
+  expect(await isThere(other)).toBe(false);
+});
+
 test("it gives up when the deadline passes, saying how far it came, and leaves no file", async () => {
   await using host = await makeTestHost();
   const server = await serveBlobs(whole);

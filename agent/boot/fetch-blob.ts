@@ -32,20 +32,27 @@ export interface BlobFetch {
 
 /** No byte for this long: the connection is taken for dead and another address is tried. */
 const SILENCE_MS = 15_000;
+/** Once can be a bad cable; twice is the address, or what stands behind it. */
+const MOST_WRONG = 2;
 const RETRY = { firstMs: 500, maxMs: 10_000 };
 
 /**
  * Fetches a blob into a file, hashing as it comes. A broken stream resumes at its offset, from the next
- * address. Wrong bytes are fetched once more from the start, then fail with `blob-corrupt`; the deadline ends
+ * address. Wrong bytes are fetched once more from the start; an address that had a part in wrong bytes twice is left
+ * out, and when none remains the fetch fails with `blob-corrupt`; the deadline ends
  * in `fetch-gave-up`; `blob-missing` when every controller says so; `ticket-refused` when the ticket is.
  */
 export async function fetchBlob(host: BootHost, fetch: BlobFetch, signal: AbortSignal): Promise<void> {
   if (await holdsBlob(fetch.path, fetch.blob)) return;
-  for (let attempt = 0; ; attempt++) {
-    const digest = await fetchOnce(host, fetch, signal);
+  const wrongFrom = new Map<string, number>();
+  for (;;) {
+    const addresses = fetch.addresses.filter((address) => (wrongFrom.get(address) ?? 0) < MOST_WRONG);
+    const { digest, sources } = await fetchOnce(host, { ...fetch, addresses }, signal);
     if (digest === fetch.blob.digest) return;
     await rm(fetch.path, { force: true });
-    if (attempt === 1) throw corrupt(fetch.blob, digest);
+    for (const source of sources) wrongFrom.set(source, (wrongFrom.get(source) ?? 0) + 1);
+    const mayRetry = fetch.addresses.some((address) => (wrongFrom.get(address) ?? 0) < MOST_WRONG);
+    if (!mayRetry || sources.size === 0) throw corrupt(fetch.blob, digest);
     host.console.line(
       `blob ${shortDigest(parseDigest(fetch.blob.digest))} arrived with wrong bytes; fetching it again`,
     );
@@ -70,16 +77,27 @@ async function holdsBlob(path: string, blob: Blob): Promise<boolean> {
 interface Pass {
   readonly file: FileHandle;
   readonly hash: Hash;
+  /** Addresses that bytes came from. */
+  readonly sources: Set<string>;
   offset: number;
 }
 
-async function fetchOnce(host: BootHost, fetch: BlobFetch, signal: AbortSignal): Promise<string> {
-  const pass: Pass = { file: await open(fetch.path, "w", 0o600), hash: createHash("sha256"), offset: 0 };
+async function fetchOnce(
+  host: BootHost,
+  fetch: BlobFetch,
+  signal: AbortSignal,
+): Promise<{ readonly digest: string; readonly sources: ReadonlySet<string> }> {
+  const pass: Pass = {
+    file: await open(fetch.path, "w", 0o600),
+    hash: createHash("sha256"),
+    sources: new Set(),
+    offset: 0,
+  };
   let whole = false;
   try {
     await fetchAll(host, fetch, pass, signal);
     whole = true;
-    return `sha256:${pass.hash.digest("hex")}`;
+    return { digest: `sha256:${pass.hash.digest("hex")}`, sources: pass.sources };
   } finally {
     await pass.file.close();
     // A file that is there is whole: nothing half-fetched may be mounted or keep memory.
@@ -140,6 +158,7 @@ async function streamFrom(
       await writeAll(pass.file, chunk);
       pass.hash.update(chunk);
       pass.offset += chunk.length;
+      pass.sources.add(address);
       fetch.onProgress(pass.offset);
     }
     return pass.offset === fetch.blob.sizeBytes ? undefined : endedEarly(address);

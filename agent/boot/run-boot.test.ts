@@ -280,6 +280,38 @@ test("an enrolment stream that breaks is opened again with the same key", async 
   expect(scene.enrolRequests).toHaveLength(2);
 });
 
+test("of several controllers the first that is up and proves itself is used, also for enrolment", async () => {
+  await using scene = await stage({});
+  await using impostorAuthority = await makeTestAuthority();
+  await using impostor = await serveOnLoopback(impostorAuthority, [], { mutual: false });
+  const { host } = scene;
+  const cmdline = await readFile(host.paths.cmdline, "utf8");
+  const real = /muster\.controllers=(\S+)/.exec(cmdline)?.[1] ?? "";
+  await host.write("proc/cmdline", cmdline.replace(real, `127.0.0.1:1,${impostor.address},${real}`));
+  expect((await runBoot(host, never)).kind).toBe("switch");
+  expect(host.lines).toContain(`controller ${real} verified`);
+  expect(scene.enrolRequests).toHaveLength(1);
+});
+
+test("a controller that goes away after it was verified is passed over at enrolment", async () => {
+  await using scene = await stage({
+    enrol: (call, { accept, enrolRequests }) => {
+      if (enrolRequests.length === 1) call.emit("error", { code: 14, details: "shutting down" });
+      else void accept(call);
+    },
+  });
+  const { host } = scene;
+  const cmdline = await readFile(host.paths.cmdline, "utf8");
+  const real = /muster\.controllers=(\S+)/.exec(cmdline)?.[1] ?? "";
+  // The same controller under another name: what matters is that the next address is asked at once, without a wait.
+  const other = real.replace("127.0.0.1", "localhost");
+  await host.write("proc/cmdline", cmdline.replace(real, `${real},${other}`));
+  expect((await runBoot(host, never)).kind).toBe("switch");
+  expect(host.lines.filter((line) => line.startsWith(`${real}: `))).toHaveLength(1);
+  expect(host.slept).toEqual([]);
+  expect(scene.enrolRequests).toHaveLength(2);
+});
+
 test("a token that is refused is one line, then a restart for a new one", async () => {
   await using scene = await stage({
     enrol: (call) => {

@@ -50,7 +50,7 @@ export async function makeTestAuthority(): Promise<TestAuthority> {
     "/CN=muster test",
   );
   await openssl("req", ...newKey, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=controller");
-  await writeFile(at("server.ext"), "subjectAltName=IP:127.0.0.1\n");
+  await writeFile(at("server.ext"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n");
   const by = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "1"];
   await openssl("x509", "-req", "-in", "server.csr", ...by, "-extfile", "server.ext", "-out", "server.pem");
   const pem = await readFile(at("ca.pem"), "utf8");
