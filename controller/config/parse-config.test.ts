@@ -23,7 +23,7 @@ const MINIMAL_CONFIG = {
   ports: { http: 9880, enrolment: 9881, agents: 9882, blobs: 9883, api: 9884 },
   paths: {
     state: "/var/lib/muster",
-    runtime: "/run/muster",
+    runtime: "/run/musterd",
     overlays: "/var/lib/muster/overlays",
     ipxe: "/usr/lib/ipxe",
     artifacts: "/opt/muster/artifacts",
@@ -192,6 +192,13 @@ logging: verbose
       [
         "muster.yaml:5:7: dhcp: is not a mapping; write `key: value` lines below it",
         "muster.yaml:6:15: ports.http: is not a single value",
+      ],
+    ],
+    [
+      `${MINIMAL}boot:\n  kernelArguments: [muster.token=x, muster.reboot_after=0, muster.rescue]\n`,
+      [
+        "muster.yaml:6:21: boot.kernelArguments[0]: muster.token is said by the controller alone; one list element per argument",
+        "muster.yaml:6:37: boot.kernelArguments[1]: muster.reboot_after is boot.rebootAfter of muster.yaml; one list element per argument",
       ],
     ],
     [

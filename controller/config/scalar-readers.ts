@@ -51,14 +51,16 @@ export const readPath: ScalarReader<string> = (text) =>
 export const readBoolean: ScalarReader<boolean> = (text, parsed) =>
   typeof parsed === "boolean" ? { value: parsed } : problem(`${quoted(text)} is neither true nor false`);
 
-/** Words only the controller may say on a kernel command line. */
-const RESERVED_ARGUMENTS = new Set([
-  "BOOTIF",
-  "muster.ca",
-  "muster.controllers",
-  "muster.kernel",
-  "muster.time",
-  "muster.token",
+/** Words only the controller says on a kernel command line, after all others: an operator's would do nothing. */
+const RESERVED_ARGUMENTS = new Map([
+  ["BOOTIF", "is said by the controller alone"],
+  ["muster.ca", "is said by the controller alone"],
+  ["muster.controllers", "is said by the controller alone"],
+  ["muster.kernel", "is said by the controller alone"],
+  ["muster.time", "is said by the controller alone"],
+  ["muster.token", "is said by the controller alone"],
+  ["muster.give_up_after", "is boot.giveUpAfter of muster.yaml"],
+  ["muster.reboot_after", "is boot.rebootAfter of muster.yaml"],
 ]);
 
 /** One word of the kernel command line. */
@@ -73,7 +75,8 @@ export const readKernelArgument: ScalarReader<string> = (text) => {
  */
 export function kernelArgumentProblem(text: string): string | undefined {
   const [name = ""] = text.split("=");
-  if (RESERVED_ARGUMENTS.has(name)) return `${name} is said by the controller alone`;
+  const reserved = RESERVED_ARGUMENTS.get(name);
+  if (reserved !== undefined) return `${name} ${reserved}`;
   const wrong = validateKernelArgument(text);
   return wrong === undefined ? undefined : `${quoted(text)} ${wrong}`;
 }
