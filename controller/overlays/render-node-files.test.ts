@@ -65,6 +65,13 @@ describe("renderNodeFiles", () => {
       "/etc/ssh/ssh_host_rsa_key.pub",
       "/etc/ssh/ssh_host_dsa_key",
       "/etc/ssh/ssh_host_dsa_key.pub",
+      "/etc/ssh/ssh_host_ed25519_key-cert.pub",
+      "/etc/ssh/ssh_host_ecdsa_key-cert.pub",
+      "/etc/ssh/ssh_host_rsa_key-cert.pub",
+      "/etc/ssh/ssh_host_dsa_key-cert.pub",
+      "/var/lib/systemd/random-seed",
+      "/var/lib/systemd/credential.secret",
+      "/var/lib/dbus/machine-id",
     ]);
     expect(all["/etc/hostname"]).toBe("644 c1\n");
     expect(all["/etc/machine-id"]).toMatch(/^444 [0-9a-f]{32}\n$/);
@@ -73,6 +80,7 @@ describe("renderNodeFiles", () => {
     expect(all["/etc/ssh/ssh_host_ed25519_key"]).toMatch(/^600 -----BEGIN OPENSSH PRIVATE KEY-----\n/);
     expect(all["/etc/ssh/ssh_host_ed25519_key.pub"]).toMatch(/^644 ssh-ed25519 \S+ root@c1\n$/);
     expect(all["/etc/ssh/ssh_host_rsa_key"]).toBe("deletion");
+    expect(all["/var/lib/systemd/random-seed"]).toBe("deletion");
   });
 
   it("writes no resolv.conf without name servers, and 127.0.1.1 for a node without address", () => {

@@ -19,10 +19,23 @@ export interface NodeFileParts {
   readonly hostKeys: { readonly ed25519: KeyObject; readonly ecdsa: KeyObject };
 }
 
+/** Secrets and identities that a tree has when it was ever booted, or its packages' scripts ran. */
+const NEVER_SHARED: readonly string[] = [
+  ...["rsa", "dsa"].flatMap((kind) => [`/etc/ssh/ssh_host_${kind}_key`, `/etc/ssh/ssh_host_${kind}_key.pub`]),
+  // Certificates for the keys above and for those that are replaced (sshd_config(5), HostCertificate).
+  ...["ed25519", "ecdsa", "rsa", "dsa"].map((kind) => `/etc/ssh/ssh_host_${kind}_key-cert.pub`),
+  // Entropy credited at boot must not be the same everywhere (systemd-random-seed.service(8)).
+  "/var/lib/systemd/random-seed",
+  // Host key of systemd-creds(1).
+  "/var/lib/systemd/credential.secret",
+  // Read before /etc/machine-id by dbus-daemon, where it is a file and no link (dbus-uuidgen(1)).
+  "/var/lib/dbus/machine-id",
+];
+
 /**
  * The files every node gets before its own overlays, which may replace them: hostname, machine-id, hosts,
- * networkd units, resolv.conf (only with `network.dns`), ssh host keys. Host keys of other kinds that an image
- * carries are deleted: all its nodes would share them.
+ * networkd units, resolv.conf (only with `network.dns`), ssh host keys. What an image carries and all its nodes would
+ * share is deleted ({@link NEVER_SHARED}).
  * Throws `overlay-invalid` for a device whose name cannot be part of a file name.
  */
 export function renderNodeFiles(parts: NodeFileParts): readonly OverlayItem[] {
@@ -58,10 +71,7 @@ export function renderNodeFiles(parts: NodeFileParts): readonly OverlayItem[] {
     ),
     ...hostKey("ed25519", parts.hostKeys.ed25519, node.name),
     ...hostKey("ecdsa", parts.hostKeys.ecdsa, node.name),
-    ...["rsa", "dsa"].flatMap((kind) => [
-      deletion(`/etc/ssh/ssh_host_${kind}_key`),
-      deletion(`/etc/ssh/ssh_host_${kind}_key.pub`),
-    ]),
+    ...NEVER_SHARED.map(deletion),
   ];
 }
 
