@@ -2,6 +2,7 @@ import { type BootArguments, renderBootArguments } from "#proto/contract/boot-ar
 import { type Digest, digestHex } from "#proto/contract/digest.ts";
 import type { MacAddress } from "#proto/contract/mac-address.ts";
 import type { MusterConfig } from "../config/muster-config.ts";
+import { baseCompression } from "../images/plan-image.ts";
 import type { ImageVersion, Node } from "../inventory/inventory.ts";
 import { validateKernelArgument } from "./validate-kernel-argument.ts";
 
@@ -74,13 +75,6 @@ const LONGEST_COMMAND_LINE = 2047;
 /** iPXE takes 254 words (include/ipxe/parseopt.h, MAX_ARGUMENTS); 40 are left for our own. */
 const MOST_ARGUMENTS = 200;
 
-/** Which base archive fits a kernel. Kernels with squashfs have zlib, so a kernel with only xz gets gzip's. */
-function baseArchiveName(features: ImageVersion["features"]): "base-zstd.cpio" | "base-gzip.cpio" {
-  return features.squashfsCompression === "zstd" && features.initramfsCompression === "zstd"
-    ? "base-zstd.cpio"
-    : "base-gzip.cpio";
-}
-
 /**
  * Decides what a machine boots.
  *
@@ -125,7 +119,7 @@ export function planBootScript(facts: BootFacts): BootScript {
     );
   }
   const initramfs = [
-    { path: `/boot/base/${baseArchiveName(version.features)}`, name: "base.img" },
+    { path: `/boot/base/base-${baseCompression(version.features)}.cpio`, name: "base.img" },
     blobFile(version.modules.digest, "modules.img"),
   ];
   // The EFI stub loads what `initrd=` names from iPXE's files; a BIOS kernel got them from iPXE and ignores it.
