@@ -5,6 +5,7 @@ import { Kysely, SqliteDialect } from "kysely";
 
 import { databaseError } from "./database-error.ts";
 import { migrateInventory } from "./migrations.ts";
+import { reserveSpace } from "./reserve-space.ts";
 import type { InventoryTables } from "./schema.ts";
 
 /** How long a statement waits for another process (a backup, a person with sqlite3) to let go of the file. */
@@ -37,6 +38,7 @@ export async function openDatabase(path: string): Promise<OpenDatabase> {
     if (findings !== "ok") throw new Error(`quick_check: ${String(findings)}`);
     const db = new Kysely<InventoryTables>({ dialect: new SqliteDialect({ database: forKysely(sqlite) }) });
     await migrateInventory(db, path);
+    reserveSpace(sqlite);
     const open = sqlite;
     return {
       db,

@@ -10,6 +10,7 @@ import type {
   Severity,
   StageRecord,
 } from "../events/telemetry.ts";
+import { reserveSpace } from "./reserve-space.ts";
 
 /**
  * telemetry.db, open. Synchronous and throwing: open-telemetry.ts keeps both from its callers.
@@ -80,6 +81,7 @@ export function openTelemetryFile(path: string): TelemetryFile {
   const db = new Sqlite(path, { timeout: 100 });
   try {
     prepareTables(db);
+    reserveSpace(db);
     return fileOf(db);
   } catch (error) {
     db.close();

@@ -91,13 +91,7 @@ const MOST_ARGUMENTS = 200;
 export function planBootScript(facts: BootFacts): BootScript {
   const { node, image, machine } = facts;
   const who = node === undefined ? `unknown machine ${machine.mac}` : `${node.name} (${machine.mac})`;
-  const wait = (what: string, fix: string): BootScript => ({
-    do: "wait",
-    banner: [`muster: ${who}`, `muster: cannot boot: ${what}`, `muster: ${fix}`],
-    what,
-    fix,
-    retryAfterSeconds: RETRY_AFTER_SECONDS,
-  });
+  const wait = (what: string, fix: string): BootScript => planWait(who, what, fix);
   if (!image.found) return wait(image.what, image.fix);
   const { version } = image;
   const label = `${version.image} version ${version.version}`;
@@ -144,6 +138,17 @@ export function planBootScript(facts: BootFacts): BootScript {
     kernel: blobFile(version.kernel.digest, "vmlinuz"),
     initramfs,
     arguments: words,
+    retryAfterSeconds: RETRY_AFTER_SECONDS,
+  };
+}
+
+/** What a machine does that cannot be given anything to boot, and says meanwhile. */
+export function planWait(who: string, what: string, fix: string): Extract<BootScript, { do: "wait" }> {
+  return {
+    do: "wait",
+    banner: [`muster: ${who}`, `muster: cannot boot: ${what}`, `muster: ${fix}`],
+    what,
+    fix,
     retryAfterSeconds: RETRY_AFTER_SECONDS,
   };
 }

@@ -375,6 +375,6 @@ test("a machine with nothing to boot is one event per reason, however often it a
   };
   expect(events).toEqual([
     ["event", { ...common, node: "c001", what: `c001 (${MAC}) cannot boot: there is no image yet` }],
-    ["event", { ...common, what: "unknown machine (52:54:00:00:00:99) cannot boot: there is no image yet" }],
+    ["event", { ...common, what: "machine (52:54:00:00:00:99) cannot boot: there is no image yet" }],
   ]);
 });

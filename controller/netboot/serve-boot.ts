@@ -5,7 +5,7 @@ import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { Type } from "typebox";
 
 import { type Digest, digestOfHex } from "#proto/contract/digest.ts";
-import { readMacAddress } from "#proto/contract/mac-address.ts";
+import { type MacAddress, readMacAddress } from "#proto/contract/mac-address.ts";
 import { errorMeaning, errorSentence, MusterError } from "#proto/contract/muster-error.ts";
 import type { MusterConfig } from "../config/muster-config.ts";
 import type { MusterEvent } from "../events/telemetry.ts";
@@ -14,6 +14,7 @@ import type { BlobStore } from "../images/blob-store.ts";
 import type { Fleet } from "../sessions/fleet.ts";
 import { findIpxeBinaries } from "./gather-dnsmasq-facts.ts";
 import type { NetbootLog } from "./netboot-log.ts";
+import { planWait } from "./plan-boot-script.ts";
 import { renderIpxe, renderStartScript } from "./render-ipxe.ts";
 import { type BootResolution, resolveBoot } from "./resolve-boot.ts";
 import { createFileHasher, serveFile } from "./serve-file.ts";
@@ -139,7 +140,7 @@ export function createBootServer(effects: BootServerEffects): FastifyInstance {
         platform: query.platform,
         buildArchitecture: query.buildarch,
       };
-      const { script, node } = await resolveBoot(effects, machine, address, now);
+      const { script, node } = await resolveBoot(effects, machine, address, now).catch(waitInstead(mac));
       effects.fleet.scriptServed({ mac, address, ...(node === undefined ? {} : { node: node.name }) }, now);
       remember(bootingAt, address, node?.name ?? mac);
       if (script.do === "boot") log.info({ mac, node: node?.name, address }, "boot script served");
@@ -148,7 +149,7 @@ export function createBootServer(effects: BootServerEffects): FastifyInstance {
           severity: "warning",
           kind: "nothing-to-boot",
           ...(node === undefined ? {} : { node: node.name }),
-          what: `${node === undefined ? "unknown machine" : node.name} (${mac}) cannot boot: ${script.what}`,
+          what: `${node === undefined ? "machine" : node.name} (${mac}) cannot boot: ${script.what}`,
           fix: script.fix,
         });
       }
@@ -215,6 +216,18 @@ export function createBootServer(effects: BootServerEffects): FastifyInstance {
   });
 
   return server;
+}
+
+/**
+ * A script that says on the console why there is none, such as a full disk: of an HTTP status iPXE shows a number
+ * of its own.
+ */
+function waitInstead(mac: MacAddress): (error: unknown) => Awaited<ReturnType<typeof resolveBoot>> {
+  return (error) => {
+    if (!(error instanceof MusterError)) throw error;
+    const fix = error.fix ?? "look at the controller's log: journalctl -u musterd";
+    return { script: planWait(mac, errorSentence(error), fix) };
+  };
 }
 
 async function isBootBlob(effects: BootServerEffects, digest: Digest): Promise<boolean> {
