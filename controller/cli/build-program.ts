@@ -67,8 +67,8 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
     .action(run(async () => (await import("./node-commands.ts")).listNodes));
   node
     .command("show")
-    .argument("<node>", "its name")
-    .description("everything about one node")
+    .argument("<nodeset>", "names: c001, c[001-064]")
+    .description("everything about nodes")
     .action(run(async () => (await import("./node-commands.ts")).showNode));
   addFieldOptions(
     node.command("add").argument("<nodeset>", "names: c[001-064]").description("add nodes, all or none"),
@@ -105,9 +105,9 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
     .action(run(async () => (await import("./pending-commands.ts")).rejectPending));
   node
     .command("boots")
-    .argument("<node>", "its name")
+    .argument("<nodeset>", "names: c001, c[001-064]")
     .description("the last boots, stage by stage, newest first")
-    .option("--limit <count>", "how many", "3")
+    .option("--limit <count>", "how many of each node", "3")
     .option("--kernel-log", "with the end of the kernel log of boots that failed")
     .action(run(async () => (await import("./node-commands.ts")).showBoots));
 

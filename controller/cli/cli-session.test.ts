@@ -142,6 +142,13 @@ DEVICE  TYPE      MAC                ADDRESS     NETMASK  GATEWAY  MTU
 eno1    ethernet  52:54:00:00:00:02  10.77.0.12  -        -        9000
 [0]
 `);
+    const both = await muster("node show c[001-002]");
+    expect(both.match(/(?<=^name: +)\S+/gm)).toEqual(["c001", "c002"]);
+    expect(await muster("node boots c[001-002]")).toBe(`$ muster node boots c[001-002]
+2> c001 has not booted yet
+2> c002 has not booted yet
+[0]
+`);
     expect(await muster("node delete c[003-004]")).toBe(`$ muster node delete c[003-004]
 2> muster: Delete 2 nodes c[003-004]: there is no terminal to ask on
 2>   fix: pass --yes to go ahead without asking

@@ -1,4 +1,5 @@
 import { MusterError } from "#proto/contract/muster-error.ts";
+import { parseNodeSet } from "#proto/contract/node-set.ts";
 
 import type { BootView, NodeView, PendingView } from "../api/rest/schemas.ts";
 import type { CliContext } from "./cli-context.ts";
@@ -38,24 +39,33 @@ export async function listNodes(
   return 0;
 }
 
-/** `muster node show`. */
-export async function showNode(context: CliContext, name: string): Promise<number> {
-  const node = await context.api.get<NodeView>(`/nodes/${encodeURIComponent(name)}`);
-  await context.print(node, () => renderNode(node, context.process.now()));
+/** `muster node show`. One node is an object in JSON, several are a list. */
+export async function showNode(context: CliContext, nodeset: string): Promise<number> {
+  const nodes: NodeView[] = [];
+  for (const name of parseNodeSet(nodeset)) {
+    nodes.push(await context.api.get<NodeView>(`/nodes/${encodeURIComponent(name)}`));
+  }
+  await context.print(nodes.length === 1 ? nodes[0] : nodes, () =>
+    nodes.map((node) => renderNode(node, context.process.now())).join("\n"),
+  );
   return 0;
 }
 
 /** `muster node boots`. */
 export async function showBoots(
   context: CliContext,
-  name: string,
+  nodeset: string,
   options: { readonly limit: string; readonly kernelLog?: true },
 ): Promise<number> {
   const limit = readLimit(options.limit);
-  // asked first: a name that does not exist is an error, a node that never booted is not
-  await context.api.get<NodeView>(`/nodes/${encodeURIComponent(name)}`);
-  const { boots } = await context.api.get<{ boots: readonly BootView[] }>("/boots", { node: name, limit });
-  if (boots.length === 0) context.note(`${name} has not booted yet`);
+  const boots: BootView[] = [];
+  for (const name of parseNodeSet(nodeset)) {
+    // asked first: a name that does not exist is an error, a node that never booted is not
+    await context.api.get<NodeView>(`/nodes/${encodeURIComponent(name)}`);
+    const found = await context.api.get<{ boots: readonly BootView[] }>("/boots", { node: name, limit });
+    if (found.boots.length === 0) context.note(`${name} has not booted yet`);
+    boots.push(...found.boots);
+  }
   await context.print(boots, () =>
     boots
       .map((boot) =>
