@@ -63,7 +63,7 @@ describe("planEnrolment", () => {
         return decision.kind === "refuse" ? `${decision.error.message}; ${decision.error.fix ?? ""}` : "";
       },
     );
-    const fix = "power-cycle the node: each boot gets a new token";
+    const fix = "nothing to do: the machine restarts by itself, and its next boot script has a new token";
     expect(sentences).toEqual([
       `the enrolment token was refused: this controller did not issue it, or it is long past; ${fix}`,
       `the enrolment token was refused: it was used already, by another key; ${fix}`,

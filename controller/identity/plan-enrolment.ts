@@ -107,7 +107,7 @@ function tokenRefused(reason: TokenRefusal): MusterError {
   return new MusterError({
     code: "token-refused",
     what: `the enrolment token was refused: ${why[reason]}`,
-    fix: "power-cycle the node: each boot gets a new token",
+    fix: "nothing to do: the machine restarts by itself, and its next boot script has a new token",
   });
 }
 

@@ -89,7 +89,7 @@ describe("a machine with a token", () => {
     await expect(refusalOf(await makeMachine(MAC, { token }))).rejects.toMatchObject({
       code: "token-refused",
       message: expect.stringContaining(why) as unknown,
-      fix: "power-cycle the node: each boot gets a new token",
+      fix: "nothing to do: the machine restarts by itself, and its next boot script has a new token",
     });
     expect(await controller.eventKinds()).toContain("token-refused");
   });
