@@ -12,7 +12,7 @@ import { makeCertificateRequest } from "../fixtures/make-certificate-request.ts"
 import type { ControllerProcess } from "../lab/controller-process.ts";
 import { listProcessesIn } from "../lab/network-namespace.ts";
 import { LAB_NETWORK, type Lab } from "../lab/open-lab.ts";
-import type { AbuseReport, AbuseTask } from "./abuse-client.ts";
+import type { AbuseReport, AbuseTask } from "./abuse/abuse-tools.ts";
 import { openCluster } from "./cluster.ts";
 
 const PROJECT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -153,7 +153,7 @@ async function makeSelfSigned(directory: string): Promise<{ readonly cert: strin
 async function abuse(lab: Lab, task: AbuseTask): Promise<AbuseReport> {
   const { exitCode, stdout, stderr } = await lab.run({
     program: process.execPath,
-    args: [join(PROJECT, "test/e2e/abuse-client.ts"), JSON.stringify(task)],
+    args: [join(PROJECT, "test/e2e/abuse/abuser.ts"), JSON.stringify(task)],
     deadlineMs: 100_000,
   });
   if (exitCode !== 0) throw new Error(`the abuse ended with ${exitCode}: ${stderr}`);

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
+import type { BootView } from "../../controller/api/rest/schemas.ts";
 import { startController } from "../lab/controller-process.ts";
 import { makeDebianTree } from "../lab/debian-image.ts";
 import { openLab } from "../lab/open-lab.ts";
@@ -59,10 +60,10 @@ async function waitForRestart(machine: VirtualMachine, deadlineMs: number): Prom
   return failureLines(machine);
 }
 
-/** The newest boot of a node that failed. */
-async function failureOf(name: string): Promise<Readonly<Record<string, unknown>>> {
-  const boots = await listBoots(cluster, name);
-  return (boots[0] as unknown as { failure?: Record<string, unknown> }).failure ?? { boots };
+/** Why the newest boot of a node failed, as the controller was told. */
+async function failureOf(name: string): Promise<BootView["failure"]> {
+  const [newest] = await listBoots(cluster, name);
+  return newest?.failure;
 }
 
 describe("before there is an image", () => {
