@@ -237,5 +237,16 @@ describe("with what it was given", () => {
       ),
       `restarting in ${RESTART_AFTER_SECONDS} s`,
     ]);
+
+    // Without the base archive there is no /init to say anything: the kernel's own panic must end in a restart.
+    expect(command.words).toContain("panic=30");
+    const noInit = await machineFor(
+      cluster,
+      { name: "noinit", mac: bare.mac },
+      { ...forge(command, "panic=2"), initrds: command.initrds.slice(1) },
+    );
+    await noInit.powerOn();
+    await noInit.waitForConsole(/Kernel panic - not syncing/, { deadlineMs: SOON_MS });
+    await noInit.waitForPowerOff(30_000);
   }, 300_000);
 });
