@@ -118,6 +118,16 @@ describe("a machine with a token", () => {
     expect((await enrolAsNode(controller, await makeMachine(MAC, { token }))).node).toBe("c001");
   });
 
+  test("that is another mainboard under the node's MAC address is told to people, once it is in", async () => {
+    await start();
+    await controller.addNode("c001", MAC);
+    await controller.inventory.recordMachine(C001, { smbiosUuid: "00000000-0000-4000-8000-000000000001" });
+    await enrolAsNode(controller, await makeMachine(MAC, { token: await tokenFor() }));
+    await enrolAsNode(controller, await makeMachine(MAC, { token: await tokenFor() }));
+    const changes = (await controller.eventKinds()).filter((kind) => kind === "machine-changed");
+    expect(changes).toEqual(["machine-changed"]);
+  });
+
   test("cannot burn it with a malformed certificate request", async () => {
     await start();
     await controller.addNode("c001", MAC);

@@ -254,6 +254,7 @@ async function accept(
     issuedAt: parts.now(),
     expiresAt: issued.expiresAt,
   });
+  await tellChangedMachine(parts, facts, node);
   await parts.inventory.recordMachine(node, {
     ...(facts.smbiosUuid === "" ? {} : { smbiosUuid: facts.smbiosUuid }),
     ...(facts.serial === "" ? {} : { serial: facts.serial }),
@@ -273,6 +274,23 @@ async function accept(
         agentAddresses: [...parts.agentAddresses],
       },
     },
+  });
+}
+
+/** Another mainboard under a known MAC address is a repair, or somebody else's machine: people should know. */
+async function tellChangedMachine(
+  parts: Pick<EnrollmentParts, "inventory" | "telemetry">,
+  facts: EnrolFacts,
+  node: NodeName,
+): Promise<void> {
+  const before = (await parts.inventory.findNode(node))?.machine.smbiosUuid;
+  if (before === undefined || facts.smbiosUuid === "" || before === facts.smbiosUuid) return;
+  parts.telemetry.recordEvent({
+    severity: "warning",
+    kind: "machine-changed",
+    node,
+    what: `${node} is another machine than before: SMBIOS UUID ${facts.smbiosUuid}, was ${before}`,
+    fix: "nothing, if its board was replaced; otherwise see who has its network card's address",
   });
 }
 

@@ -378,3 +378,12 @@ test("a machine with nothing to boot is one event per reason, however often it a
     ["event", { ...common, what: "machine (52:54:00:00:00:99) cannot boot: there is no image yet" }],
   ]);
 });
+
+test("one machine cannot have scripts, and the tokens in them, without end", async () => {
+  await using fixture = await open();
+  const statuses = new Set<number>();
+  for (let asked = 0; asked < 40; asked += 1) {
+    statuses.add((await fixture.get(`/boot/ipxe?mac=${MAC}`)).status);
+  }
+  expect([...statuses].sort()).toEqual([200, 429]);
+});

@@ -7,6 +7,7 @@ import { Type } from "typebox";
 import { type Digest, digestOfHex } from "#proto/contract/digest.ts";
 import { type MacAddress, readMacAddress } from "#proto/contract/mac-address.ts";
 import { errorMeaning, errorSentence, MusterError } from "#proto/contract/muster-error.ts";
+import { makeRateLimiter } from "../api/grpc/limit-rate.ts";
 import type { MusterConfig } from "../config/muster-config.ts";
 import type { MusterEvent } from "../events/telemetry.ts";
 import { parseSourceAddress } from "../identity/parse-source-address.ts";
@@ -34,6 +35,9 @@ const LONGEST_URL = 1024;
 const MOST_CONNECTIONS = 16_384;
 /** A download that moved no byte for this long is over. */
 const STALLED_MS = 120_000;
+/** A script may cost a token, which is written to disk: iPXE asks every 6 s at most, a whole cluster at once. */
+const SCRIPTS_PER_MACHINE = { perSecond: 5, burst: 30 };
+const SCRIPTS = { perSecond: 500, burst: 12_000 };
 const BASE_ARCHIVES = ["base-zstd.cpio", "base-gzip.cpio"];
 /** A machine that has nothing to boot asks every minute; the same reason is an event again after this time. */
 const REPEAT_EVENT_MS = 3_600_000;
@@ -62,6 +66,7 @@ export function createBootServer(effects: BootServerEffects): FastifyInstance {
   const hashOf = createFileHasher();
   const bootingAt = new Map<string, string>();
   const told = new Map<string, number>();
+  const mayHaveScript = makeRateLimiter(SCRIPTS_PER_MACHINE, SCRIPTS);
   const isNews = (what: string, now: Date): boolean => {
     const before = told.get(what);
     if (before !== undefined && now.getTime() - before < REPEAT_EVENT_MS) return false;
@@ -133,6 +138,9 @@ export function createBootServer(effects: BootServerEffects): FastifyInstance {
       if (request.method === "HEAD") return reply.type("text/plain").send();
       const address = sourceOf(request);
       const now = new Date();
+      if (!mayHaveScript(address, now.getTime())) {
+        return reply.code(429).type("text/plain").send("too many scripts for one machine; wait a second\n");
+      }
       const machine = {
         mac,
         uuid: query.uuid,
