@@ -1,5 +1,5 @@
 import { randomBytes, X509Certificate } from "node:crypto";
-import { access, mkdir } from "node:fs/promises";
+import { access, constants, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
@@ -25,11 +25,11 @@ import { startBlobWorkers } from "./images/start-blob-workers.ts";
 import { openInventory } from "./inventory/open-inventory.ts";
 import { openTelemetry } from "./inventory/open-telemetry.ts";
 import { keepSecretFile } from "./keep-secret-file.ts";
-import { gatherDnsmasqFacts } from "./netboot/gather-dnsmasq-facts.ts";
 import { planDhcpHosts } from "./netboot/plan-dhcp-hosts.ts";
 import { renderDhcpSnippet } from "./netboot/render-dhcp-snippet.ts";
 import { createBootServer } from "./netboot/serve-boot.ts";
-import { superviseDnsmasq } from "./netboot/supervise-dnsmasq.ts";
+import { superviseWhenInstalled } from "./netboot/supervise-when-installed.ts";
+import { waitForAddress } from "./netboot/wait-for-address.ts";
 import { notifySystemd } from "./notify-systemd.ts";
 import { openSystemOverlays } from "./overlays/build-system-overlay.ts";
 import { listOverlays } from "./overlays/list-overlays.ts";
@@ -63,17 +63,27 @@ Everything else is done with the command muster.
 `;
 
 /** Runs the controller until SIGTERM or SIGINT. Everything opened is closed in reverse order. */
-async function runController(config: MusterConfig, around: Surroundings, log: Logger): Promise<void> {
+async function runController(
+  config: MusterConfig,
+  around: Surroundings,
+  log: Logger,
+  stopping: AbortController,
+): Promise<void> {
   await using stack = new AsyncDisposableStack();
-  const stopping = new AbortController();
+  const isStopping = (): boolean => stopping.signal.aborted;
+  // From the first moment: a signal while musterd starts must not leave a dnsmasq behind.
+  const ended = nextSignal().then((signal) => {
+    log.info({ signal }, "musterd is stopping");
+    stopping.abort();
+  });
   const now = (): Date => new Date();
   const onBug = (error: unknown, where: string): void => {
     log.error({ err: error, where }, "unexpected error: a bug in muster");
   };
   const startedAt = now();
-  await mkdir(config.paths.state, { recursive: true, mode: 0o700 });
-  await mkdir(config.paths.runtime, { recursive: true, mode: 0o755 });
-  await mkdir(config.paths.overlays, { recursive: true, mode: 0o755 });
+  await makeDirectory(config.paths.state, "paths.state", 0o700);
+  await makeDirectory(config.paths.runtime, "paths.runtime", 0o755);
+  await makeDirectory(config.paths.overlays, "paths.overlays", 0o755);
 
   // What survives, and what may be lost.
   const telemetry = stack.use(
@@ -106,6 +116,9 @@ async function runController(config: MusterConfig, around: Surroundings, log: Lo
       });
     },
   });
+
+  await waitForAddress(config.controller.address, onEvent, stopping.signal);
+  if (isStopping()) return;
 
   // Who we are.
   const authorityDirectory = join(config.paths.state, "authority");
@@ -227,15 +240,14 @@ async function runController(config: MusterConfig, around: Surroundings, log: Lo
     onEvent,
     log,
   });
-  await listenOnAddress(boot, config.controller.address, config.ports.http);
+  await listenOnAddress(boot, config.controller.address, config.ports.http, "ports.http");
   stack.defer(() => boot.close());
 
   // DHCP and TFTP; in mode external only TFTP.
   const dnsmasq = stack.use(
-    await superviseDnsmasq(
+    await superviseWhenInstalled(
       {
         config,
-        facts: await gatherDnsmasqFacts(config),
         listHosts: async () => planDhcpHosts(await inventory.listNodes()),
         onDhcp: (mac, seenAt) => {
           fleet.dhcpSeen(mac, seenAt);
@@ -311,12 +323,26 @@ async function runController(config: MusterConfig, around: Surroundings, log: Lo
   );
   stack.defer(() => void garbage.destroy());
 
-  log.info({ version: packageJson.version, address: config.controller.address }, "musterd is ready");
-  await notifySystemd("--ready", around.notifySocket);
-  const signal = await nextSignal();
-  log.info({ signal }, "musterd is stopping");
+  if (!isStopping()) {
+    log.info({ version: packageJson.version, address: config.controller.address }, "musterd is ready");
+    await notifySystemd("--ready", around.notifySocket);
+  }
+  await ended;
   await notifySystemd("--stopping", around.notifySocket);
-  stopping.abort();
+}
+
+/** `directory-unusable` when it cannot be made or written: musterd runs as a user of its own. */
+async function makeDirectory(path: string, setting: string, mode: number): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode });
+    await access(path, constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    throw new MusterError({
+      code: "directory-unusable",
+      what: `cannot use the directory ${path}: ${errorSentence(cause)}`,
+      fix: `make it and give it to the account musterd runs as (chown muster: ${path}), or change ${setting} in muster.yaml`,
+    });
+  }
 }
 
 function nextSignal(): Promise<NodeJS.Signals> {
@@ -346,6 +372,7 @@ async function lookAround(): Promise<Surroundings> {
 }
 
 async function main(): Promise<number> {
+  const stopping = new AbortController();
   try {
     const { values } = parseArgs({
       options: {
@@ -364,9 +391,11 @@ async function main(): Promise<number> {
     }
     const around = await lookAround();
     const config = await readConfig(values.config, around.artifacts);
-    await runController(config, around, pino({ level: around.logLevel, base: null }));
+    await runController(config, around, pino({ level: around.logLevel, base: null }), stopping);
     return 0;
   } catch (error) {
+    // What was under way when the signal came was told to stop, and says so in its own way.
+    if (stopping.signal.aborted) return 0;
     const fix = error instanceof MusterError && error.fix !== undefined ? `\n  ${error.fix}` : "";
     process.stderr.write(`musterd: ${errorSentence(error)}${fix}\n`);
     if (!(error instanceof MusterError) && error instanceof Error)

@@ -40,6 +40,7 @@ export const ERROR_MEANINGS = {
   "image-unknown": NOT_FOUND,
   "image-in-use": CONFLICT,
   "machine-not-pending": NOT_FOUND,
+  "directory-unusable": PRECONDITION,
   "database-unusable": PRECONDITION,
   "database-newer": PRECONDITION,
   // images, blobs, initramfs

@@ -54,15 +54,20 @@ export async function listenOnSocket(
   return { path };
 }
 
-/** Listens for HTTPS. Returns the port, which matters when 0 was asked for. `port-in-use` when it is taken. */
-export async function listenOnAddress(api: FastifyInstance, host: string, port: number): Promise<number> {
+/** Listens for HTTP or HTTPS; `setting` is the one in muster.yaml that chose the port. Returns the port, which matters when 0 was asked for. `port-in-use` when it is taken. */
+export async function listenOnAddress(
+  api: FastifyInstance,
+  host: string,
+  port: number,
+  setting: "ports.http" | "ports.api" = "ports.api",
+): Promise<number> {
   try {
     await api.listen({ host, port });
   } catch (error) {
     throw new MusterError({
       code: "port-in-use",
-      what: `cannot listen on ${host}:${port} for the API: ${errorSentence(error)}`,
-      fix: "give ports.api another port in muster.yaml, or end what listens there (ss -ltnp)",
+      what: `cannot listen on ${host} port ${port}: ${errorSentence(error)}`,
+      fix: `end what listens there (ss -ltnp), or choose another port for ${setting} in muster.yaml`,
       cause: error,
     });
   }
