@@ -3,6 +3,7 @@ import { type Digest, digestHex } from "#proto/contract/digest.ts";
 import type { MacAddress } from "#proto/contract/mac-address.ts";
 import type { MusterConfig } from "../config/muster-config.ts";
 import { baseCompression } from "../images/plan-image.ts";
+import type { ImageChoice } from "../images/plan-image-choice.ts";
 import type { ImageVersion, Node } from "../inventory/inventory.ts";
 import { validateKernelArgument } from "./validate-kernel-argument.ts";
 
@@ -17,11 +18,6 @@ export interface BootMachine {
   /** iPXE's `${buildarch}`: "i386", "x86_64", "arm64", ... The build, not the machine: undionly.kpxe is i386. */
   readonly buildArchitecture: string;
 }
-
-/** The image a machine is to boot, or why there is none. */
-export type ImageChoice =
-  | { readonly found: true; readonly version: ImageVersion }
-  | { readonly found: false; readonly what: string; readonly fix: string };
 
 /** A file iPXE loads: the path below this controller and the name it has for the kernel. */
 interface BootFile {

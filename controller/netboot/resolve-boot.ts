@@ -1,8 +1,9 @@
 import type { MacAddress } from "#proto/contract/mac-address.ts";
 import type { NodeName } from "#proto/contract/node-name.ts";
 import type { MusterConfig } from "../config/muster-config.ts";
-import type { Image, Inventory, Node } from "../inventory/inventory.ts";
-import { type BootMachine, type BootScript, type ImageChoice, planBootScript } from "./plan-boot-script.ts";
+import { planImageChoice } from "../images/plan-image-choice.ts";
+import type { Inventory, Node } from "../inventory/inventory.ts";
+import { type BootMachine, type BootScript, planBootScript } from "./plan-boot-script.ts";
 
 /** What {@link resolveBoot} asks and whom. */
 export interface BootResolution {
@@ -22,7 +23,10 @@ export async function resolveBoot(
   now: Date,
 ): Promise<{ readonly script: BootScript; readonly node?: Node }> {
   const node = await using.inventory.findNodeByMac(machine.mac);
-  const image = chooseImage(await using.inventory.listImages(), node?.image ?? using.config.boot.image);
+  const image = planImageChoice(await using.inventory.listImages(), {
+    name: node?.image ?? using.config.boot.image,
+    isKnown: node !== undefined,
+  });
   // A token that nothing is booted with would only lie about.
   const token =
     node !== undefined && image.found ? await using.mintToken(node.name, machine.mac, address) : undefined;
@@ -36,38 +40,4 @@ export async function resolveBoot(
     ...(token === undefined ? {} : { token }),
   });
   return { script, ...(node === undefined ? {} : { node }) };
-}
-
-/** The version in channel `stable` of the image asked for; without a name, of the only image there is. */
-function chooseImage(images: readonly Image[], name: string | undefined): ImageChoice {
-  const image = name === undefined ? images[0] : images.find((one) => one.name === name);
-  if (image === undefined) {
-    return name === undefined
-      ? {
-          found: false,
-          what: "there is no image yet",
-          fix: "on the controller: muster image import DIR --name NAME",
-        }
-      : {
-          found: false,
-          what: `there is no image ${name}`,
-          fix: `on the controller: muster image import DIR --name ${name}, or give the node another image`,
-        };
-  }
-  if (name === undefined && images.length > 1) {
-    return {
-      found: false,
-      what: `no image is chosen and there are ${images.length}`,
-      fix: "on the controller: muster node set NODE --image NAME, or boot.image in muster.yaml",
-    };
-  }
-  const stable = image.channels["stable"];
-  const version = image.versions.find((one) => one.version === stable);
-  return version === undefined
-    ? {
-        found: false,
-        what: `image ${image.name} has no stable version`,
-        fix: `on the controller: muster image import DIR --name ${image.name}`,
-      }
-    : { found: true, version };
 }

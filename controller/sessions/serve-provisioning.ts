@@ -14,10 +14,11 @@ import { nodeOf, type VerifiedNode } from "../api/grpc/authorize-calls.ts";
 import type { BootFailure, Telemetry } from "../events/telemetry.ts";
 import type { BlobStore } from "../images/blob-store.ts";
 import { sealBlobTicket } from "../images/blob-tickets.ts";
+import { planImageChoice } from "../images/plan-image-choice.ts";
 import type { BlobReference, Inventory, Node } from "../inventory/inventory.ts";
 import type { Fleet } from "./fleet.ts";
 import { parsePrintable, parsePrintableLines, parseStages } from "./parse-boot-report.ts";
-import { type BootSettings, planBoot, planImage } from "./plan-boot.ts";
+import { type BootSettings, planBoot } from "./plan-boot.ts";
 
 /** What provisioning works with. */
 export interface ProvisioningParts {
@@ -48,7 +49,14 @@ export function serveProvisioning(parts: ProvisioningParts): ProvisioningServer 
       requireOwnBoot(request.bootId, caller);
       const node = await parts.inventory.findNode(caller.node);
       if (node === undefined) throw nodeGone(caller);
-      const version = planImage(node, parts.settings.defaultImage, await parts.inventory.listImages());
+      const choice = planImageChoice(await parts.inventory.listImages(), {
+        name: node.image ?? parts.settings.defaultImage,
+        isKnown: true,
+      });
+      if (!choice.found) {
+        throw new MusterError({ code: "no-image", what: `${node.name}: ${choice.what}`, fix: choice.fix });
+      }
+      const { version } = choice;
       const overlay = await parts.buildOverlay(node);
       const expiresAt = new Date(parts.now().getTime() + parts.ticketSeconds * 1000);
       const ticketFor = ({ digest, sizeBytes }: BlobReference): Buffer =>

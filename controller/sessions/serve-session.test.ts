@@ -228,13 +228,13 @@ describe("GetBootPlan", () => {
     const tls = await bootNode();
     expect(await getPlan(tls)).toMatchObject({
       code: "no-image",
-      fix: "import one: muster image import DIR --name NAME",
+      fix: "on the controller: muster image import DIR --name NAME",
     });
     await addImage("debian12");
     await addImage("rocky9");
     expect(await getPlan(tls)).toMatchObject({
       code: "no-image",
-      message: "node c001 names no image, and there are 2 to choose from",
+      message: "c001: no image is chosen and there are 2",
     });
   });
 
