@@ -81,6 +81,8 @@ test("an import uploads kernel, modules and root, registers them, and leaves no 
     "gzip",
     "--out",
   ]);
+  // At once, not when mksquashfs first tells how far it is.
+  expect(steps[1]).toEqual({ step: "pack", percent: 0 });
   expect(steps.filter((step) => step.step !== "pack").map((step) => step.step)).toEqual([
     "kernel",
     "modules",

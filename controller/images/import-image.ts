@@ -61,6 +61,8 @@ export async function importImage(
   const scratch = await mkdtemp(`${request.temporaryDirectory}/${PREFIX}${process.pid}-`);
   try {
     const root = `${scratch}/root.squashfs`;
+    // mksquashfs first says how far it is when its output buffer is full: of a small image, at the end.
+    effects.onProgress({ step: "pack", percent: 0 });
     await packImage(
       {
         tree,
