@@ -30,15 +30,42 @@ const CHECKS = [
   { name: "dead code", args: ["knip", "--no-progress"] },
 ] as const;
 
+/**
+ * The newest release this commit descends from. Undefined before the first one, in a clone too shallow to tell, and
+ * outside of git (a release tarball).
+ */
+async function findReleaseTag(): Promise<string | undefined> {
+  const describe = ["describe", "--tags", "--abbrev=0", "--match", "v[0-9]*", "HEAD"];
+  const { exitCode, stdout } = await runCommandUnchecked({ program: "git", args: describe, cwd: ROOT }).catch(
+    () => ({ exitCode: 1, stdout: "" }),
+  );
+  return exitCode === 0 ? stdout.trim() : undefined;
+}
+
+/** Agents and controllers one release apart work together: what the last release said on the wire is still understood. */
+async function listCompatibilityCheck(): Promise<
+  readonly { name: string; args: readonly string[]; cwd: string }[]
+> {
+  const tag = await findReleaseTag();
+  if (tag === undefined) {
+    process.stderr.write("check: compatibility skipped: no release tag yet\n");
+    return [];
+  }
+  const against = `../.git#tag=${tag},subdir=proto`;
+  const args = ["buf", "breaking", "--against", against];
+  return [{ name: `compatibility with ${tag}`, args, cwd: join(ROOT, "proto") }];
+}
+
 await generateProtos();
 let failed = 0;
-for (const { name, args } of CHECKS) {
-  const [program, ...rest] = args;
+const checks = [...CHECKS.map((check) => ({ ...check, cwd: ROOT })), ...(await listCompatibilityCheck())];
+for (const { name, args, cwd } of checks) {
+  const [program = "", ...rest] = args;
   const started = Date.now();
   const result = await runCommandUnchecked({
     program: join(BIN, program),
     args: rest,
-    cwd: ROOT,
+    cwd,
     deadlineMs: 300_000,
   });
   const ok = result.exitCode === 0;

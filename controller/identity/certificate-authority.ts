@@ -33,13 +33,13 @@ export interface CertificateAuthority {
   readRequest(csrDer: Uint8Array): Promise<{ readonly keyHash: string }>;
 }
 
-export interface ServerCertificate {
+interface ServerCertificate {
   /** The server's certificate and then the authority's: clients that know only its fingerprint must be shown it. */
   readonly certPem: string;
   readonly keyPem: string;
 }
 
-export interface NodeCertificateRequest {
+interface NodeCertificateRequest {
   /** PKCS #10, DER. Only its public key is used: names in it are what the machine would like to be. */
   readonly csrDer: Uint8Array;
   readonly node: NodeName;
@@ -48,7 +48,7 @@ export interface NodeCertificateRequest {
 }
 
 /** A node's certificate, with what the inventory keeps of it. */
-export interface IssuedNodeCertificate {
+interface IssuedNodeCertificate {
   readonly certificateDer: Buffer;
   /** Hex. */
   readonly serial: string;

@@ -15,7 +15,7 @@ import { approvalTokenOf, hashOf } from "./enrolment-tokens.ts";
 import type { Enrolments } from "./enrolments.ts";
 
 /** The key a machine waits with, and where from. */
-export interface WaitingMachine {
+interface WaitingMachine {
   readonly keyHash: string;
   readonly bootMac: MacAddress;
   readonly address: string;

@@ -8,7 +8,7 @@ export type RootModeName = (typeof ROOT_MODES)[number];
 
 /** What a network device of a node can be. */
 export const DEVICE_TYPES = ["ethernet", "infiniband", "bond", "vlan", "bridge"] as const;
-export type DeviceType = (typeof DEVICE_TYPES)[number];
+type DeviceType = (typeof DEVICE_TYPES)[number];
 
 /** A network device of a node. Exactly the first device with a MAC is the one the node boots from. */
 export interface NetworkDevice {

@@ -2,8 +2,7 @@ import type { DhcpHost, MusterConfig } from "../config/muster-config.ts";
 import { BOOT_CLIENTS, type BootClient, ipxeBinaryUrl, startScriptUrl } from "./boot-clients.ts";
 
 /** DHCP servers `muster dhcp show --format` knows. */
-export const DHCP_SNIPPET_FORMATS = ["dnsmasq", "isc", "kea"] as const;
-export type DhcpSnippetFormat = (typeof DHCP_SNIPPET_FORMATS)[number];
+export type DhcpSnippetFormat = "dnsmasq" | "isc" | "kea";
 
 /**
  * What to paste into the site's own DHCP server for `dhcp.mode: external`: which boot file for which machine, and

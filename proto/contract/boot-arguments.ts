@@ -25,7 +25,7 @@ export interface BootArguments {
   readonly rescue: boolean;
 }
 
-export const DEFAULT_GIVE_UP_AFTER_SECONDS = 600;
+const DEFAULT_GIVE_UP_AFTER_SECONDS = 600;
 export const DEFAULT_REBOOT_AFTER_SECONDS = 30;
 
 /** The words of a command line, for the kernel. Values come from validated fields and hold no blanks. */

@@ -21,8 +21,3 @@ export const BOOT_STAGES = [
 ] as const satisfies readonly { name: string; observer: "controller" | "agent"; about: string }[];
 
 export type BootStage = (typeof BOOT_STAGES)[number]["name"];
-
-/** Whether a stage name from the wire is one of ours; unknown names of newer agents are kept, not refused. */
-export function isBootStage(name: string): name is BootStage {
-  return BOOT_STAGES.some((stage) => stage.name === name);
-}

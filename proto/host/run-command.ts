@@ -144,18 +144,8 @@ export async function startDaemon(command: DaemonCommand): Promise<Daemon> {
   return { pid, exited, kill: (signal) => child.kill(signal) };
 }
 
-/** Runs a command that owns the terminal (an editor, ssh); resolves with its exit code. */
-export async function runInTerminal(program: string, args: readonly string[]): Promise<number> {
-  const child = spawn(program, args, { stdio: "inherit" });
-  const { code } = await ended(child, { program, args });
-  return code ?? 1;
-}
-
 /** A command as a person would type it. */
-export function quoteCommand(command: {
-  readonly program: string;
-  readonly args: readonly string[];
-}): string {
+function quoteCommand(command: { readonly program: string; readonly args: readonly string[] }): string {
   return [command.program, ...command.args]
     .map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))
     .join(" ");
