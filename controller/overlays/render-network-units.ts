@@ -27,7 +27,7 @@ export function renderNetworkUnits(
   const boot = devices.find((device) => device.mac !== undefined);
   return devices.flatMap((device) => {
     const unit = `10-muster-${device.name}`;
-    const link = renderLink(device);
+    const link = renderLink(device, device === boot);
     return [
       { name: `${unit}.network`, text: renderNetwork(device, device === boot, network) },
       ...(link === undefined ? [] : [{ name: `${unit}.link`, text: link }]),
@@ -79,20 +79,25 @@ function matchLines(device: NetworkDevice): readonly string[] {
 
 /**
  * Gives the card the name the inventory calls it by. Not for names of the kernel's own scheme (eth0): renaming
- * into it races with cards that appear later. Where the boot interface is up already and the kernel is older
- * than 6.2, which refuses to rename such, it keeps its name and only its .network unit applies.
+ * into it races with cards that appear later.
+ *
+ * The boot interface keeps the kernel's name, and the inventory's is an alternative name of it (`ip address show
+ * eno1` works). It is up already, and kernels before 6.2 refuse to rename such; udev 252 then leaves it marked as
+ * being renamed, and networkd waits for the end of that for ever: seen on Debian 12. So it has a .link in any
+ * case, or systemd's 99-default.link would try.
  */
-function renderLink(device: NetworkDevice): string | undefined {
-  if (device.mac === undefined || device.type !== "ethernet" || /^(eth|wlan|ib)\d+$/.test(device.name)) {
-    return undefined;
-  }
+function renderLink(device: NetworkDevice, isBoot: boolean): string | undefined {
+  if (device.mac === undefined || device.type !== "ethernet") return undefined;
+  const isKernelName = /^(eth|wlan|ib)\d+$/.test(device.name);
+  if (isKernelName && !isBoot) return undefined;
   return sections([
     ["Match", [`MACAddress=${device.mac}`, "Type=ether"]],
     // The first .link that matches is the only one: what systemd's 99-default.link would do has to be said.
     [
       "Link",
       [
-        `Name=${device.name}`,
+        ...(isBoot ? [] : [`Name=${device.name}`]),
+        ...(isBoot && !isKernelName ? [`AlternativeName=${device.name}`] : []),
         "AlternativeNamesPolicy=database onboard slot path",
         "MACAddressPolicy=none",
         ...(device.mtu === undefined ? [] : [`MTUBytes=${device.mtu}`]),

@@ -57,6 +57,7 @@ describe("renderNodeFiles", () => {
       "/etc/hosts",
       "/etc/resolv.conf",
       "/etc/systemd/network/10-muster-eth0.network",
+      "/etc/systemd/network/10-muster-eth0.link",
       "/etc/ssh/ssh_host_ed25519_key",
       "/etc/ssh/ssh_host_ed25519_key.pub",
       "/etc/ssh/ssh_host_ecdsa_key",
@@ -125,8 +126,12 @@ describe("renderNodeFiles", () => {
         "DNS=10.77.0.2\nDomains=cluster\n",
     );
     expect(all["/etc/systemd/network/10-muster-eno1.link"]).toBe(
-      `${head}[Match]\nMACAddress=52:54:00:00:00:01\nType=ether\n\n[Link]\nName=eno1\n` +
+      `${head}[Match]\nMACAddress=52:54:00:00:00:01\nType=ether\n\n[Link]\nAlternativeName=eno1\n` +
         "AlternativeNamesPolicy=database onboard slot path\nMACAddressPolicy=none\nMTUBytes=9000\n",
+    );
+    expect(all["/etc/systemd/network/10-muster-eno2.link"]).toBe(
+      `${head}[Match]\nMACAddress=52:54:00:00:00:02\nType=ether\n\n[Link]\nName=eno2\n` +
+        "AlternativeNamesPolicy=database onboard slot path\nMACAddressPolicy=none\n",
     );
     expect(all["/etc/systemd/network/10-muster-eno2.network"]).toBe(
       `${head}[Match]\nMACAddress=52:54:00:00:00:02\nType=ether\n\n[Link]\nRequiredForOnline=no\n\n` +
@@ -137,6 +142,17 @@ describe("renderNodeFiles", () => {
       `${head}[Match]\nMACAddress=52:54:00:00:00:01\nType=ether\n\n` +
         "[Network]\nDHCP=ipv4\nKeepConfiguration=yes\n\n[DHCPv4]\nClientIdentifier=mac\n",
     );
+    expect(dynamic["/etc/systemd/network/10-muster-eth0.link"]).toBe(
+      `${head}[Match]\nMACAddress=52:54:00:00:00:01\nType=ether\n\n` +
+        "[Link]\nAlternativeNamesPolicy=database onboard slot path\nMACAddressPolicy=none\n",
+    );
+  });
+
+  it("never renames the boot interface, which is up: networkd would wait for it for ever", () => {
+    for (const name of ["eth0", "eno1"]) {
+      const all = files(node("c1", { name, type: "ethernet", mac: MAC }));
+      expect(all[`/etc/systemd/network/10-muster-${name}.link`]).not.toMatch(/^Name(Policy)?=/m);
+    }
   });
 
   it("sets no gateway the boot address cannot reach", () => {
