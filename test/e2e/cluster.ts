@@ -20,7 +20,7 @@ export const DIST = join(PROJECT, "dist");
 /** The image of every cluster. */
 export const IMAGE = "debian12";
 /** From power-on to ready under software emulation, two machines at once on two busy cores. */
-export const BOOT_DEADLINE_MS = 240_000;
+export const BOOT_DEADLINE_MS = 150_000;
 
 /** A lab with a controller that has an image: what a test of whole nodes starts from. */
 export interface Cluster extends AsyncDisposable {
@@ -66,7 +66,10 @@ export function getNode({ controller }: Cluster, name: string): Promise<NodeView
   return controller.get<NodeView>(`/api/v1/nodes/${name}`);
 }
 
-/** Waits until the node is ready - of another boot than `unlike`, when given - and returns it. */
+/**
+ * Waits until the node is ready - of another boot than `unlike`, when given - and its history says so too: boots
+ * are written in batches. Returns the node.
+ */
 export async function waitForReady(
   cluster: Cluster,
   name: string,
@@ -76,7 +79,12 @@ export async function waitForReady(
   return waitFor(
     async () => {
       const node = await getNode(cluster, name);
-      return node.status.state === "ready" && node.status.bootId !== unlike ? node : undefined;
+      const { state, bootId } = node.status;
+      if (state !== "ready" || bootId === unlike) return undefined;
+      const { boots } = await cluster.controller.get<{ boots: readonly BootView[] }>(
+        `/api/v1/boots?node=${name}&limit=1`,
+      );
+      return boots[0]?.bootId === bootId && boots[0]?.outcome === "ready" ? node : undefined;
     },
     {
       what: `${name} to be ready`,
