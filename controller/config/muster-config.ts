@@ -46,7 +46,7 @@ export interface MusterConfig {
   readonly paths: {
     /** Inventory, telemetry, authority, blobs. Default /var/lib/muster. */
     readonly state: string;
-    /** Sockets and generated configuration. Default /run/muster. */
+    /** Sockets and generated configuration. Default /run/musterd: /run/muster is the agent's, on a head node that muster booted itself. */
     readonly runtime: string;
     /** Static overlay trees: NAME/rootfs/... Default <state>/overlays. */
     readonly overlays: string;

@@ -715,6 +715,23 @@ describe("the database file", () => {
     inventory = await openInventory({ path, now: () => NOW });
   });
 
+  it("is read on while another process holds its write lock", async () => {
+    await inventory.addNodes([{ name: C1, fields: fields(eno1()) }], ROOT);
+    const other = new Sqlite(path);
+    try {
+      other.exec("begin immediate");
+      expect([
+        (await inventory.findNode("c1"))?.name,
+        await inventory.listImages(),
+        await inventory.findIdentity(C1),
+        await inventory.listPending(),
+      ]).toEqual(["c1", [], undefined, []]);
+    } finally {
+      other.exec("rollback");
+      other.close();
+    }
+  });
+
   it("is not followed through a symbolic link", async () => {
     const link = join(directory, "link.db");
     symlinkSync(join(directory, "elsewhere"), link);

@@ -1,4 +1,4 @@
-import type { Transaction } from "kysely";
+import { type Kysely, sql, type Transaction } from "kysely";
 
 import type { MacAddress } from "#proto/contract/mac-address.ts";
 import type { NodeName } from "#proto/contract/node-name.ts";
@@ -58,6 +58,22 @@ export async function openInventory(options: {
     }
   }
 
+  /** One consistent view without the write lock: reading goes on while another process holds that (a backup, a person with sqlite3). */
+  async function inSnapshot<T>(work: (reader: Kysely<InventoryTables>) => Promise<T>): Promise<T> {
+    try {
+      return await database.db.connection().execute(async (reader) => {
+        await sql`begin deferred`.execute(reader);
+        try {
+          return await work(reader);
+        } finally {
+          await sql`commit`.execute(reader);
+        }
+      });
+    } catch (error) {
+      throw databaseError(error, path);
+    }
+  }
+
   async function changingNodes<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
     const result = await inTransaction(work);
     nodesChanged();
@@ -83,7 +99,7 @@ export async function openInventory(options: {
       const dataVersion = database.dataVersion();
       if (view?.dataVersion === dataVersion) return view;
       const seenBefore = changesSeen;
-      const list = await database.db.transaction().execute(loadNodes);
+      const list = await inSnapshot(loadNodes);
       const fresh = viewOf(list, dataVersion);
       if (seenBefore === changesSeen) view = fresh;
       return fresh;
@@ -106,24 +122,24 @@ export async function openInventory(options: {
     },
     deleteNodes: async (names, author) => changingNodes((tx) => deleteNodes(tx, names, author, now())),
 
-    listImages: async () => inTransaction((tx) => loadImages(tx)),
-    findImage: async (name) => (await inTransaction((tx) => loadImages(tx, name)))[0],
+    listImages: async () => inSnapshot((tx) => loadImages(tx)),
+    findImage: async (name) => (await inSnapshot((tx) => loadImages(tx, name)))[0],
     addImageVersion: async (version, author) =>
       inTransaction((tx) => addImageVersion(tx, version, author, now())),
     setChannel: async (image, channel, version, author) =>
       inTransaction((tx) => setChannel(tx, image, channel, version, author, now())),
     deleteImage: async (image, version, author) =>
       inTransaction((tx) => deleteImage(tx, image, version, author, now())),
-    listReferencedBlobs: async () => inTransaction(listReferencedBlobs),
+    listReferencedBlobs: async () => inSnapshot(listReferencedBlobs),
 
     recordPending: async (machine, at) => inTransaction((tx) => recordPending(tx, machine, at)),
-    listPending: async () => inTransaction(listPending),
+    listPending: async () => inSnapshot(listPending),
     approvePending: async (claimCode, node, author) =>
       changingNodes((tx) => approvePending(tx, claimCode, node, author, now())),
     deletePending: async (claimCode) => inTransaction((tx) => deletePending(tx, claimCode)),
 
     storeToken: async (token) => inTransaction((tx) => storeToken(tx, token)),
-    findToken: async (hash) => inTransaction((tx) => findToken(tx, hash)),
+    findToken: async (hash) => inSnapshot((tx) => findToken(tx, hash)),
     consumeToken: async (hash, keyHash, at) => inTransaction((tx) => consumeToken(tx, hash, keyHash, at)),
     pruneTokens: async (at) => {
       await inTransaction((tx) =>
@@ -131,7 +147,7 @@ export async function openInventory(options: {
       );
     },
     recordIdentity: async (identity) => inTransaction((tx) => recordIdentity(tx, identity)),
-    findIdentity: async (node) => inTransaction((tx) => findIdentity(tx, node)),
+    findIdentity: async (node) => inSnapshot((tx) => findIdentity(tx, node)),
 
     findOrCreateSecret: async (node, name, create) => {
       const stored = (value?: Uint8Array) =>
@@ -168,7 +184,7 @@ export async function openInventory(options: {
 
     addApiToken: async (name, hash) => inTransaction((tx) => addApiToken(tx, name, hash, now())),
     useApiToken: async (hash, at) => inTransaction((tx) => useApiToken(tx, hash, at)),
-    listApiTokens: async () => inTransaction(listApiTokens),
+    listApiTokens: async () => inSnapshot(listApiTokens),
     deleteApiToken: async (name) => inTransaction((tx) => deleteApiToken(tx, name)),
 
     onNodesChanged: (listener) => {

@@ -1,10 +1,11 @@
-import type { Transaction } from "kysely";
+import type { Kysely, Transaction } from "kysely";
 
 import { MusterError } from "#proto/contract/muster-error.ts";
 import type { ApiToken } from "./inventory.ts";
 import type { InventoryTables } from "./schema.ts";
 
 type Tx = Transaction<InventoryTables>;
+type Reader = Kysely<InventoryTables>;
 
 /** "Last used" is written at most this often per token: a monitoring script must not cost an fsync per request. */
 const LAST_USED_GRAIN_MS = 60_000;
@@ -34,7 +35,7 @@ export async function useApiToken(tx: Tx, hash: string, now: Date): Promise<ApiT
   return apiTokenOfRow({ ...row, last_used_at });
 }
 
-export async function listApiTokens(tx: Tx): Promise<readonly ApiToken[]> {
+export async function listApiTokens(tx: Reader): Promise<readonly ApiToken[]> {
   return (await tx.selectFrom("api_tokens").selectAll().orderBy("name").execute()).map(apiTokenOfRow);
 }
 

@@ -1,4 +1,4 @@
-import type { Transaction } from "kysely";
+import type { Kysely, Transaction } from "kysely";
 
 import type { MacAddress } from "#proto/contract/mac-address.ts";
 import { MusterError } from "#proto/contract/muster-error.ts";
@@ -9,6 +9,7 @@ import type { InventoryTables, TokensTable } from "./schema.ts";
 import { addNodes, loadNodesNamed, replaceNodes, unknownNodes } from "./store-nodes.ts";
 
 type Tx = Transaction<InventoryTables>;
+type Reader = Kysely<InventoryTables>;
 
 export async function recordPending(
   tx: Tx,
@@ -37,7 +38,7 @@ export async function recordPending(
 }
 
 /** In order of arrival. */
-export async function listPending(tx: Tx): Promise<readonly PendingMachine[]> {
+export async function listPending(tx: Reader): Promise<readonly PendingMachine[]> {
   const rows = await tx
     .selectFrom("pending_machines")
     .selectAll()
@@ -103,7 +104,7 @@ export async function storeToken(tx: Tx, token: StoredToken): Promise<void> {
 }
 
 /** A token as it is stored, used or not; nothing is changed. */
-export async function findToken(tx: Tx, hash: string): Promise<StoredToken | undefined> {
+export async function findToken(tx: Reader, hash: string): Promise<StoredToken | undefined> {
   const row = await tx.selectFrom("tokens").selectAll().where("hash", "=", hash).executeTakeFirst();
   return row === undefined ? undefined : tokenOfRow(row);
 }
@@ -148,7 +149,7 @@ export async function recordIdentity(tx: Tx, identity: NodeIdentity): Promise<vo
     .execute();
 }
 
-export async function findIdentity(tx: Tx, node: NodeName): Promise<NodeIdentity | undefined> {
+export async function findIdentity(tx: Reader, node: NodeName): Promise<NodeIdentity | undefined> {
   const row = await tx.selectFrom("identities").selectAll().where("node", "=", node).executeTakeFirst();
   if (row === undefined) return undefined;
   return {

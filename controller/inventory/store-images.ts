@@ -1,4 +1,4 @@
-import type { Transaction } from "kysely";
+import type { Kysely, Transaction } from "kysely";
 
 import type { Digest } from "#proto/contract/digest.ts";
 import { MusterError } from "#proto/contract/muster-error.ts";
@@ -9,12 +9,13 @@ import type { ImageVersionsTable, InventoryTables } from "./schema.ts";
 import { unknownImage } from "./store-nodes.ts";
 
 type Tx = Transaction<InventoryTables>;
+type Reader = Kysely<InventoryTables>;
 
 /** The channel nodes boot; it follows the newest version. */
 const DEFAULT_CHANNEL = "stable";
 
 /** All images in natural order, or the one named. */
-export async function loadImages(tx: Tx, name?: string): Promise<readonly Image[]> {
+export async function loadImages(tx: Reader, name?: string): Promise<readonly Image[]> {
   let images = tx.selectFrom("images").selectAll();
   let versions = tx.selectFrom("image_versions").selectAll().orderBy("image").orderBy("version");
   let channels = tx.selectFrom("image_channels").selectAll().orderBy("channel");
@@ -143,7 +144,7 @@ export async function deleteImage(
   );
 }
 
-export async function listReferencedBlobs(tx: Tx): Promise<readonly Digest[]> {
+export async function listReferencedBlobs(tx: Reader): Promise<readonly Digest[]> {
   const versions = (await tx.selectFrom("image_versions").selectAll().execute()).map(versionOfRow);
   const digests = versions.flatMap(({ kernel, modules, layers }) =>
     [kernel, modules, ...layers].map((blob) => blob.digest),

@@ -1,4 +1,4 @@
-import type { Transaction } from "kysely";
+import type { Kysely, Transaction } from "kysely";
 
 import { MusterError } from "#proto/contract/muster-error.ts";
 import type { NodeName } from "#proto/contract/node-name.ts";
@@ -10,9 +10,10 @@ import type { DevicesTable, InventoryTables } from "./schema.ts";
 import { claimError, findClaimConflict, validateDevices } from "./validate-devices.ts";
 
 type Tx = Transaction<InventoryTables>;
+type Reader = Kysely<InventoryTables>;
 
 /** All nodes, in natural order of their names. */
-export async function loadNodes(tx: Tx): Promise<readonly Node[]> {
+export async function loadNodes(tx: Reader): Promise<readonly Node[]> {
   const rows = await tx.selectFrom("nodes").selectAll().execute();
   const devices = await tx.selectFrom("devices").selectAll().orderBy("node").orderBy("position").execute();
   const devicesOf = groupByNode(devices);

@@ -1,8 +1,6 @@
 import { type BootService, startScriptUrl } from "./boot-clients.ts";
 import type { BootScript } from "./plan-boot-script.ts";
 
-/** How often start.ipxe asks for the machine's script before it looks for a new address too. */
-const TRIES = 5;
 const TRY_AFTER_SECONDS = 6;
 
 /**
@@ -11,19 +9,16 @@ const TRY_AFTER_SECONDS = 6;
  * alternative.
  *
  * It goes on for ever, and never restarts the machine: while musterd is down dnsmasq may be down too, and a machine
- * that then starts over finds no DHCP server and boots from its disk.
+ * that then starts over finds no DHCP server and boots from its disk. Nor does it ask DHCP again: a `dhcp` that fails
+ * closes the interface, and then nothing is reachable any more (seen with iPXE 1.0.0+git-20190125).
  */
 export function renderStartScript(service: BootService): string {
   const url = `${urlOf(service)}/boot/ipxe?mac=\${netX/mac}&uuid=\${uuid}&serial=\${serial:uristring}&platform=\${platform}&buildarch=\${buildarch}`;
   const lines = [
     "#!ipxe",
     ":start",
-    ...Array.from({ length: TRIES }, () => [
-      `chain --replace --autofree ${url} || echo muster: ${service.address}:${service.port} does not answer, trying again`,
-      `sleep ${TRY_AFTER_SECONDS} ||`,
-    ]).flat(),
-    // A lease is never renewed by iPXE; after a long outage the address may be somebody else's.
-    "dhcp netX ||",
+    `chain --replace --autofree ${url} || echo muster: ${service.address}:${service.port} does not answer, trying again`,
+    `sleep ${TRY_AFTER_SECONDS} ||`,
     "goto start",
   ];
   return `${lines.join("\n")}\n`;

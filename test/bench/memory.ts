@@ -23,8 +23,9 @@ while [ $(((now - before) * 100)) -ge "$now" ] || [ $(((before - now) * 100)) -g
 	now=$(available)
 done
 total=$(sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo)
+shmem=$(sed -n 's/^Shmem: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo)
 agent=$(du -skx /usr/lib/muster | cut -f1)
-printf 'MEMORY total=%s available=%s agent=%s root=%s.\\n' "$total" "$now" "$agent" "$(findmnt -n -o FSTYPE /)" >/dev/ttyS0
+printf 'MEMORY total=%s available=%s shmem=%s agent=%s root=%s.\\n' "$total" "$now" "$shmem" "$agent" "$(findmnt -n -o FSTYPE /)" >/dev/ttyS0
 `;
 
 const UNIT = `[Unit]
@@ -40,6 +41,8 @@ ExecStart=/usr/lib/bench-probe
 interface Reading {
   readonly total: number;
   readonly available: number;
+  /** Held by files in tmpfs, packed or not: the image, the agent, what was written since; meminfo's Shmem. */
+  readonly shmem: number;
   /** The agent's files: unpacked in root mode tmpfs. */
   readonly agent: number;
   readonly root: string;
@@ -84,30 +87,39 @@ async function readOnce(cluster: Cluster, mode: (typeof MODES)[number]): Promise
     NODE.address,
   );
   await machine.powerOn();
-  const match = await machine.waitForConsole(/MEMORY total=(\d+) available=(\d+) agent=(\d+) root=(\w+)\./, {
-    deadlineMs: PROBE_DEADLINE_MS,
-  });
+  const match = await machine.waitForConsole(
+    /MEMORY total=(\d+) available=(\d+) shmem=(\d+) agent=(\d+) root=(\w+)\./,
+    {
+      deadlineMs: PROBE_DEADLINE_MS,
+    },
+  );
   await waitForReady(cluster, NODE.name, machine);
   await machine.powerOff();
-  const [total = 0, available = 0, agent = 0] = match.slice(1, 4).map((text) => Number(text) * KIB);
-  return { total, available, agent, root: match[4] ?? "" };
+  const [total = 0, available = 0, shmem = 0, agent = 0] = match
+    .slice(1, 5)
+    .map((text) => Number(text) * KIB);
+  return { total, available, shmem, agent, root: match[5] ?? "" };
 }
 
 function render(readings: readonly Reading[]): string {
-  const used = readings.map(({ total, available }) => total - available);
-  const [packed = 0, unpacked = 0] = used;
-  const agentUnpacked = readings[1]?.agent ?? 0;
-  const table = renderTable(
-    ["root file system", "MemTotal, MB", "MemAvailable, MB", "used, MB", "of which agent's files, MB"],
-    readings.map(({ total, available, agent, root }, index) => [
-      `${MODES[index] ?? ""} (${root} on /)`,
-      renderMegabytes(total),
-      renderMegabytes(available),
-      renderMegabytes(total - available),
-      root === "tmpfs" ? renderMegabytes(agent) : "packed",
-    ]),
+  const ratio = (value: (reading: Reading) => number): string => {
+    const [packed = 0, unpacked = 0] = readings.map(value);
+    return (unpacked / packed).toFixed(2);
+  };
+  const row = (name: string, value: (reading: Reading) => number): string[] => [
+    name,
+    ...readings.map((reading) => renderMegabytes(value(reading))),
+    ratio(value),
+  ];
+  return renderTable(
+    ["MB", ...MODES.map((mode, index) => `${mode} (/ is ${readings[index]?.root ?? ""})`), "ratio"],
+    [
+      row("MemAvailable", ({ available }) => available),
+      row("used: MemTotal - MemAvailable", ({ total, available }) => total - available),
+      row("of which files in tmpfs (Shmem)", ({ shmem }) => shmem),
+      row("the same without the agent unpacked", ({ shmem, root, agent }) =>
+        root === "tmpfs" ? shmem - agent : shmem,
+      ),
+    ],
   );
-  return `${table}
-Used unpacked / used packed: ${(unpacked / packed).toFixed(2)}; without the agent's unpacked files ${((unpacked - agentUnpacked) / packed).toFixed(2)}.
-`;
 }

@@ -53,11 +53,17 @@ printf '[Manager]\\nDefaultTimeoutStopSec=10s\\n' > "$root"/etc/systemd/system.c
  */
 export async function makeDebianTree(
   projectRoot: string,
-  options: { readonly onStep?: (step: string) => void; readonly signal?: AbortSignal } = {},
+  options: {
+    /** Besides those every node has. */
+    readonly morePackages?: readonly string[];
+    readonly onStep?: (step: string) => void;
+    readonly signal?: AbortSignal;
+  } = {},
 ): Promise<string> {
   const { codename, sources } = await readHostSources();
   const cache = join(projectRoot, ".cache");
-  const tree = join(cache, `debian-${await recipeHash(codename)}`);
+  const packages = [...PACKAGES, ...(options.morePackages ?? [])];
+  const tree = join(cache, `debian-${await recipeHash(codename, packages)}`);
   if (await isThere(tree)) return tree;
   await mkdir(cache, { recursive: true });
   await removeAbandoned(cache);
@@ -65,7 +71,7 @@ export async function makeDebianTree(
   const work = `${tree}.${process.pid}.tmp`;
   try {
     await mkdir(work);
-    await bootstrap(work, codename, sources, options.signal);
+    await bootstrap(work, { codename, sources, packages }, options.signal);
     await rename(join(work, "tree"), tree).catch(async (error: unknown) => {
       // Somebody else was faster with the same recipe.
       if (!(await isThere(tree))) throw error;
@@ -78,10 +84,10 @@ export async function makeDebianTree(
 
 async function bootstrap(
   work: string,
-  codename: string,
-  sources: string,
+  recipe: { readonly codename: string; readonly sources: string; readonly packages: readonly string[] },
   signal?: AbortSignal,
 ): Promise<void> {
+  const { codename, sources, packages } = recipe;
   const hook = join(work, "customize");
   await writeFile(hook, CUSTOMIZE);
   const mirrors = join(work, "sources.list");
@@ -91,7 +97,7 @@ async function bootstrap(
     {
       program: "mmdebstrap",
       args: [
-        ...["--quiet", "--mode=root", "--variant=minbase", `--include=${PACKAGES.join(",")}`],
+        ...["--quiet", "--mode=root", "--variant=minbase", `--include=${packages.join(",")}`],
         ...aptOptions.map((option) => `--aptopt=${option}`),
         ...EXCLUDED_PATHS.map((path) => `--dpkgopt=path-exclude=${path}`),
         "--dpkgopt=path-include=/usr/share/doc/*/copyright",
@@ -108,10 +114,10 @@ async function bootstrap(
 }
 
 /** What decides over the bytes of the tree, the packages' versions apart. */
-async function recipeHash(codename: string): Promise<string> {
+async function recipeHash(codename: string, packages: readonly string[]): Promise<string> {
   // In a user namespace the files belong to other users, so such a tree is another one.
   const users = await readFile("/proc/self/uid_map", "utf8");
-  const recipe = [codename, ...PACKAGES, ...EXCLUDED_PATHS, CUSTOMIZE, users.replaceAll(/\s+/g, " ")];
+  const recipe = [codename, ...packages, ...EXCLUDED_PATHS, CUSTOMIZE, users.replaceAll(/\s+/g, " ")];
   return createHash("sha256").update(JSON.stringify(recipe)).digest("hex").slice(0, 12);
 }
 

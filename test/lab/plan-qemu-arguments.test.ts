@@ -20,7 +20,7 @@ function lineOf(spec: Parameters<typeof planQemuArguments>[0], host = HOST): str
 test("a BIOS machine is emulated with the card's iPXE and its firmware on the serial line", () => {
   expect(lineOf({ ...BASE, firmware: "bios" })).toBe(
     "-accel tcg,thread=multi,tb-size=512 " +
-      "-cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+bmi1,+bmi2,+movbe,+abm,+rdrand,+rdseed,+fsgsbase " +
+      "-cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes,+pclmulqdq,+bmi1,+bmi2,+movbe,+abm,+rdrand,+rdseed,+fsgsbase " +
       "-smp 1,sockets=1,cores=1,threads=1 -m 1024 " +
       "-display none -no-user-config -nodefaults -monitor none -rtc base=utc,clock=host " +
       "-chardev socket,id=s0,path=/lab/c1.sock,server=on,wait=off,logfile=/lab/c1.log -serial chardev:s0 " +
