@@ -125,7 +125,7 @@ async function readDocumentedLines(): Promise<readonly DocumentedLine[]> {
   return documents.flatMap((path, index) => findShellLines(path, texts[index] ?? ""));
 }
 
-/** The lines of all ```sh blocks of a document; comments and empty lines apart. */
+/** The lines of all ```sh blocks of a document, without comments and empty lines. */
 function findShellLines(path: string, text: string): readonly DocumentedLine[] {
   let language: string | undefined;
   return text.split("\n").flatMap((line, index) => {
@@ -134,6 +134,6 @@ function findShellLines(path: string, text: string): readonly DocumentedLine[] {
       return [];
     }
     if (language !== "sh" || line.trim() === "" || line.startsWith("#")) return [];
-    return [{ at: `${path}:${index + 1}`, line }];
+    return [{ at: `${path}:${index + 1}`, line: line.replace(/\s+#.*$/, "").trimEnd() }];
   });
 }
