@@ -6,7 +6,8 @@ module.exports = {
     { name: "no-cycles", severity: "error", from: {}, to: { circular: true } },
     ...programs.map((p) => ({
       name: `${p}-stands-alone`,
-      comment: "programs meet on the wire, never by import; unit tests may use what test/fixtures has for them",
+      comment:
+        "programs meet on the wire, never by import; unit tests may use what test/fixtures has for them",
       severity: "error",
       from: { path: `^${p}/` },
       to: { path: `^(${others(p)}|test/(?!fixtures/)|packaging)/` },
