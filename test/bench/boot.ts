@@ -5,7 +5,7 @@ import type { VirtualMachine } from "../lab/virtual-machine.ts";
 import { addDirectMachine } from "./direct-boot.ts";
 import { median, renderSpread, renderTable } from "./render-table.ts";
 
-const RUNS = 2;
+const RUNS = 3;
 const MACHINES = [
   { firmware: "bios", about: "BIOS PXE", name: "c001", mac: "52:54:00:77:20:01", address: "10.77.0.21" },
   { firmware: "uefi", about: "UEFI PXE", name: "c002", mac: "52:54:00:77:20:02", address: "10.77.0.22" },
