@@ -106,6 +106,14 @@ describe("a boot", () => {
     expect(kinds).toEqual(["node-ready"]);
   });
 
+  test("does not begin with the DHCP request that Linux made during the boot before", async () => {
+    bootToReady();
+    fleet.scriptServed(client, at(40));
+    const next = (await written()).find(({ bootId }) => bootId !== "b1");
+    expect(next?.startedAt).toEqual(at(40));
+    expect(next?.stages.map(({ stage }) => stage)).toEqual(["script"]);
+  });
+
   test("shows its state at every step", () => {
     const seen = [state()];
     fleet.dhcpSeen(MAC, at(0));

@@ -196,12 +196,15 @@ export async function trackFleet(parts: {
     },
     pendingSeen: (report, at) => {
       const boot = join(report, at);
+      dhcp.delete(report.mac);
       boot.isPending = true;
       putBounded(pendingBoots, report.bootId, boot);
       changed(boot);
     },
     enrolled: (report, at) => {
       const boot = join(report, at);
+      // What Linux asked DHCP was no sign of the next boot.
+      dhcp.delete(report.mac);
       pendingBoots.delete(report.bootId);
       boot.isPending = false;
       boot.node = report.node;
