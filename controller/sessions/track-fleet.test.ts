@@ -108,10 +108,11 @@ describe("a boot", () => {
 
   test("does not begin with the DHCP request that Linux made during the boot before", async () => {
     bootToReady();
+    fleet.sessionClosed(C001, "b1", at(30));
     fleet.scriptServed(client, at(40));
-    const next = (await written()).find(({ bootId }) => bootId !== "b1");
-    expect(next?.startedAt).toEqual(at(40));
-    expect(next?.stages.map(({ stage }) => stage)).toEqual(["script"]);
+    fleet.enrolled({ ...stages(4000), bootId: "b2", mac: MAC, address: ADDRESS, node: C001 }, at(50));
+    const next = (await written()).find(({ bootId }) => bootId === "b2");
+    expect([next?.startedAt, next?.stages.map(({ stage }) => stage)]).toEqual([at(40), ["script"]]);
   });
 
   test("shows its state at every step", () => {
