@@ -162,22 +162,6 @@ async function runController(
       onBug,
     }),
   );
-  const enrollment = serveEnrollment({
-    inventory,
-    authority,
-    desk,
-    fleet,
-    telemetry,
-    rules: config.enrolment.rules,
-    maxPending: config.enrolment.maxPending,
-    certificateSeconds: config.enrolment.certificateSeconds,
-    agentAddresses: at(config.ports.agents),
-    now,
-    onBug,
-  });
-  stack.use(
-    await startEnrollmentServer({ ...endpoint, port: config.ports.enrolment }, { enrollment, now, onBug }),
-  );
   const sessions = stack.use(
     serveSession({
       inventory,
@@ -188,6 +172,23 @@ async function runController(
       now,
       onBug,
     }),
+  );
+  const enrollment = serveEnrollment({
+    inventory,
+    authority,
+    desk,
+    fleet,
+    isUpInAnotherBoot: sessions.isUpInAnotherBoot,
+    telemetry,
+    rules: config.enrolment.rules,
+    maxPending: config.enrolment.maxPending,
+    certificateSeconds: config.enrolment.certificateSeconds,
+    agentAddresses: at(config.ports.agents),
+    now,
+    onBug,
+  });
+  stack.use(
+    await startEnrollmentServer({ ...endpoint, port: config.ports.enrolment }, { enrollment, now, onBug }),
   );
   const provisioning = serveProvisioning({
     inventory,

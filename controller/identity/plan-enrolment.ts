@@ -21,6 +21,8 @@ export interface EnrolmentFacts {
   readonly redeemedNodeExists: boolean;
   /** The node that has the machine's boot MAC. */
   readonly knownNode: NodeName | undefined;
+  /** The node the token is for answers in a session of another boot. */
+  readonly isUpInAnotherBoot: boolean;
   /** The known node's latest identity is of this very boot and for the key that signed the request. */
   readonly holdsIdentity: boolean;
   /** What a booted node says it is; undefined in the initramfs. */
@@ -44,6 +46,7 @@ export type EnrolmentDecision =
  * | ok       | booted node, any other case      | - | -             | refuse `certificate-refused` |
  * | ok       | refused   | -         | -    | -    | -             | refuse `token-refused` |
  * | ok       | redeemed, node deleted since | - | - | - | -       | refuse `enrolment-refused` |
+ * | ok       | redeemed, node up in another boot |||| -          | refuse `enrolment-refused` |
  * | ok       | redeemed  | -         | -    | -    | -             | accept |
  * | ok       | absent    | yes       | the node's, of this boot | - | - | accept |
  * | ok       | absent    | no        | -    | fits | -             | approve |
@@ -52,6 +55,9 @@ export type EnrolmentDecision =
  *
  * A known MAC without a token is somebody's guess until an operator looks: MACs are public and easily set.
  * Rules do not apply to it either, or a copied MAC would be given a second node.
+ *
+ * A token goes to whoever asks for a node's script from the node's address: any user of the running node can. So
+ * a node that still answers in the session of its boot is not restarting, and the one with the token is not it.
  *
  * A node whose certificate expired while no controller answered has no token any more. Its key was accepted
  * at the start of this boot and has never left the node's memory: whoever signs with it is still that node. A
@@ -78,6 +84,13 @@ export function planEnrolment(facts: EnrolmentFacts): EnrolmentDecision {
   }
   if (redemption !== "absent") {
     if (redemption.kind === "refused") return { kind: "refuse", error: tokenRefused(redemption.reason) };
+    if (facts.isUpInAnotherBoot) {
+      return refuse(
+        "enrolment-refused",
+        `node ${redemption.node} is up and answers in its session; who asks to enrol as it is another machine or a user of it`,
+        "find out who uses the node's MAC address; a machine that really is the node gets in as soon as the session ends",
+      );
+    }
     if (facts.redeemedNodeExists) return { kind: "accept", node: redemption.node };
     return refuse(
       "enrolment-refused",

@@ -10,6 +10,7 @@ import type { ApprovalRule } from "../config/muster-config.ts";
 import type { Telemetry } from "../events/telemetry.ts";
 import type { Inventory, PendingMachine } from "../inventory/inventory.ts";
 import type { Fleet } from "../sessions/fleet.ts";
+import type { SessionService } from "../sessions/serve-session.ts";
 import type { CertificateAuthority } from "./certificate-authority.ts";
 import { makeClaimCode } from "./claim-codes.ts";
 import { approvalTokenOf, redeemToken, type TokenStore } from "./enrolment-tokens.ts";
@@ -36,6 +37,8 @@ export interface EnrollmentParts {
   readonly authority: Pick<CertificateAuthority, "certificateDer" | "readRequest" | "issueNode">;
   readonly desk: EnrolmentDesk;
   readonly fleet: Pick<Fleet, "pendingSeen" | "enrolled">;
+  /** Whether the node answers in a session of another boot; takes seconds at most. */
+  readonly isUpInAnotherBoot: SessionService["isUpInAnotherBoot"];
   readonly telemetry: Pick<Telemetry, "recordEvent">;
   readonly rules: readonly ApprovalRule[];
   readonly maxPending: number;
@@ -135,6 +138,11 @@ async function decide(
     served: { oldest: OLDEST_SERVED_PROTOCOL_VERSION, newest: PROTOCOL_VERSION + 1 },
     redemption,
     redeemedNodeExists: redeemedNode !== undefined,
+    // An operator's approval stands over a session: that is how a node's hardware is replaced while the old is on.
+    isUpInAnotherBoot:
+      facts.token !== undefined &&
+      redeemedNode !== undefined &&
+      (await parts.isUpInAnotherBoot(redeemedNode.name, facts.bootId)),
     knownNode: knownNode?.name,
     bootedNode: facts.bootedNode,
     holdsIdentity: identity?.keyHash === keyHash && identity.bootId === facts.bootId,

@@ -335,6 +335,22 @@ describe("a session", () => {
     expect(await session.hear()).toMatchObject({ code: "certificate-refused" });
   });
 
+  test("keeps another from enrolling as its node while it answers, and no longer than that", async () => {
+    const session = await openSession(await bootNode());
+    const again = bootNode(C001, MAC, "22222222-0000-0000-0000-000000000002").catch(
+      (error: unknown) => error,
+    );
+    expect((await session.hear()) as unknown).toMatchObject({ $case: "welcome" });
+    session.say({ $case: "heartbeat", value: { uptimeSeconds: 60 } });
+    expect(await again).toMatchObject({ code: "enrolment-refused" });
+    expect(await controller.eventKinds()).toContain("enrolment-refused");
+
+    const restarted = bootNode(C001, MAC, "22222222-0000-0000-0000-000000000002");
+    expect((await session.hear()) as unknown).toMatchObject({ $case: "welcome" });
+    session.stream.cancel();
+    await expect(restarted).resolves.toBeDefined();
+  });
+
   test("gives way to a newer session of its node", async () => {
     const tls = await bootNode();
     const first = await openSession(tls);

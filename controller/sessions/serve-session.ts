@@ -32,6 +32,11 @@ export interface SessionParts {
 export interface SessionService extends Disposable {
   readonly server: SessionServer;
   readonly openSessions: () => number;
+  /**
+   * Whether the node is up in another boot than `bootId`: it has a session, and answers when it is greeted anew.
+   * A machine that restarted resets the old connection, so the answer "no" comes at once then.
+   */
+  readonly isUpInAnotherBoot: (node: NodeName, bootId: string) => Promise<boolean>;
 }
 
 type Stream = ServerDuplexStream<ConnectRequest, ConnectResponse>;
@@ -40,8 +45,13 @@ interface OpenSession {
   readonly caller: VerifiedNode & { readonly address: string };
   readonly end: (error: MusterError) => void;
   certificateExpiresAt: Date;
+  readonly greet: () => void;
+  /** Told once whether the node said anything more. */
+  readonly waiting: Set<(heard: boolean) => void>;
 }
 
+/** A node under full load may take seconds to answer; one that is gone without a trace costs its successor this long. */
+const ANSWER_DEADLINE_MS = 8000;
 /** A stream that does not say hello has no business here. */
 const HELLO_DEADLINE_MS = 15_000;
 /** A renewal costs two signatures; one agent needs a few a day. */
@@ -69,8 +79,27 @@ export function serveSession(parts: SessionParts): SessionService {
       },
     },
     openSessions: () => sessions.size,
+    isUpInAnotherBoot: async (node, bootId) => {
+      const session = sessions.get(node);
+      return session !== undefined && session.caller.bootId !== bootId && (await answers(session));
+    },
     [Symbol.dispose]: unsubscribe,
   };
+}
+
+function answers(session: OpenSession): Promise<boolean> {
+  return new Promise((resolve) => {
+    const settle = (heard: boolean): void => {
+      clearTimeout(timer);
+      session.waiting.delete(settle);
+      resolve(heard);
+    };
+    const timer = setTimeout(() => {
+      settle(false);
+    }, ANSWER_DEADLINE_MS);
+    session.waiting.add(settle);
+    session.greet();
+  });
 }
 
 function runSession(parts: SessionParts, sessions: Map<NodeName, OpenSession>, stream: Stream): void {
@@ -78,9 +107,11 @@ function runSession(parts: SessionParts, sessions: Map<NodeName, OpenSession>, s
   let session: OpenSession | undefined;
   let renewedAt = -Infinity;
   let ended = false;
+  let isReady = false;
   const close = (): void => {
     ended = true;
     clearTimeout(helloTimer);
+    for (const settle of session?.waiting ?? []) settle(false);
     if (session === undefined || sessions.get(caller.node) !== session) return;
     sessions.delete(caller.node);
     parts.fleet.sessionClosed(caller.node, caller.bootId, parts.now());
@@ -99,9 +130,13 @@ function runSession(parts: SessionParts, sessions: Map<NodeName, OpenSession>, s
     if (message?.$case === "hello") {
       if (session !== undefined) throw invalid("a second hello on one stream");
       clearTimeout(helloTimer);
-      session = { caller, end: fail, certificateExpiresAt: caller.certificateExpiresAt };
+      const greet = (): void => {
+        stream.write(welcome(parts));
+      };
+      const { certificateExpiresAt } = caller;
+      session = { caller, end: fail, certificateExpiresAt, greet, waiting: new Set() };
       open(parts, sessions, session, message.value);
-      stream.write(welcome(parts));
+      greet();
       return;
     }
     if (session === undefined) throw invalid("the first message was no hello");
@@ -113,12 +148,16 @@ function runSession(parts: SessionParts, sessions: Map<NodeName, OpenSession>, s
       });
     }
     parts.fleet.heartbeat(caller.node, caller.bootId, parts.now());
+    for (const settle of session.waiting) settle(true);
     switch (message?.$case) {
       case "heartbeat":
       case undefined:
         // Undefined: a message of a newer agent. Ignoring it is what lets releases differ by one.
         return;
       case "ready": {
+        // Each greeting is answered by it; news is only the first.
+        if (isReady) return;
+        isReady = true;
         const { uptimeMs, stages } = message.value;
         const boot = { bootId: caller.bootId, uptimeMs, stages: parseStages(stages) };
         parts.fleet.sessionReady(caller.node, boot, parts.now());
