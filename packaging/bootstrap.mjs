@@ -77,6 +77,7 @@ const LAB_NEEDS = [
   { program: "nsenter", apt: "util-linux", dnf: "util-linux" },
   { program: "mount", apt: "mount", dnf: "util-linux" },
   { program: "openssl", apt: "openssl", dnf: "openssl" },
+  { program: "ssh-keygen", apt: "openssh-client", dnf: "openssh" },
   // Anybody but root runs the lab in a user namespace with the users of /etc/subuid.
   ...(process.getuid?.() === 0 ? [] : [{ program: "newuidmap", apt: "uidmap", dnf: "shadow-utils" }]),
 ];
@@ -248,25 +249,36 @@ function isMet(need) {
 function installSystemPrograms() {
   const missing = LAB_NEEDS.filter((need) => !isMet(need));
   if (missing.length === 0) return;
-  const apt = findProgram("apt-get");
-  const names = (manager) => [...new Set(missing.map((need) => need[manager]))].join(" ");
-  if (apt === undefined) {
-    give(`the lab needs programs that are missing here; install them with: dnf install ${names("dnf")}`);
-  }
-  if (process.getuid() !== 0) {
+  const managers = [
+    {
+      program: "apt-get",
+      packages: "apt",
+      refresh: ["-q", "update"],
+      install: ["-q", "-y", "--no-install-recommends", "install"],
+    },
+    {
+      program: "dnf",
+      packages: "dnf",
+      refresh: undefined,
+      install: ["-q", "-y", "--setopt=install_weak_deps=False", "install"],
+    },
+  ];
+  const manager = managers.find(({ program }) => findProgram(program) !== undefined);
+  const names = [...new Set(missing.map((need) => need[manager?.packages ?? "dnf"]))];
+  if (manager === undefined) {
     give(
-      `the lab needs programs that are missing here; install them with: sudo apt-get install --no-install-recommends ${names("apt")}`,
+      `the lab needs programs that are missing here, and neither apt-get nor dnf is; install: ${names.join(" ")}`,
     );
   }
-  say(`installing ${names("apt")}`);
+  const { program, refresh, install } = manager;
+  if (process.getuid() !== 0) {
+    const command = [program, ...install.filter((word) => !/^-[qy]$/.test(word)), ...names].join(" ");
+    give(`the lab needs programs that are missing here; install them with: sudo ${command}`);
+  }
+  say(`installing ${names.join(" ")}`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", PATH: SYSTEM_PATH.join(delimiter) };
-  mustRun(apt, ["-q", "update"], "refreshing the package lists", { env });
-  mustRun(
-    apt,
-    ["-q", "-y", "--no-install-recommends", "install", ...names("apt").split(" ")],
-    "installing packages",
-    { env },
-  );
+  if (refresh !== undefined) mustRun(findProgram(program), refresh, "refreshing the package lists", { env });
+  mustRun(findProgram(program), [...install, ...names], "installing packages", { env });
   const left = LAB_NEEDS.filter((need) => !isMet(need)).map((need) => need.program ?? need.file[0]);
   if (left.length > 0) give(`still missing after installing their packages: ${left.join(", ")}.`);
 }
