@@ -100,13 +100,18 @@ describe("a flipped bit in a stored blob", () => {
       fix: `import the image again: muster image import ${cluster.tree} --name ${IMAGE}; then check the controller's disk`,
     });
     expect(event.what).toContain(`blob ${layer.digest.slice(7, 19)}`);
-    const [boot] = await listBoots(cluster, "c001");
-    expect(boot).toMatchObject({
-      outcome: "failed",
-      failure: { stage: "fetch", code: "blob-corrupt" },
-    });
-    expect(boot?.failure?.what).toContain(layer.digest);
-    expect(boot?.failure?.kernelLogTail).toMatch(/virtio|eth0|Linux/);
+    // The history is written in batches.
+    const boot = await waitFor(
+      async () => (await listBoots(cluster, "c001")).find(({ outcome }) => outcome === "failed"),
+      {
+        what: "the failed boot in the history of c001",
+        deadlineMs: 10_000,
+        instead: () => describeTrouble(cluster, machine),
+      },
+    );
+    expect(boot.failure).toMatchObject({ stage: "fetch", code: "blob-corrupt" });
+    expect(boot.failure?.what).toContain(layer.digest);
+    expect(boot.failure?.kernelLogTail).toMatch(/virtio|eth0|Linux/);
     expect((await getNode(cluster, "c001")).status.state).toBe("failed");
   });
 

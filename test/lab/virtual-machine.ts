@@ -1,5 +1,5 @@
 import { copyFile, readFile, writeFile } from "node:fs/promises";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 
 import { MusterError } from "#proto/contract/muster-error.ts";
@@ -190,7 +190,13 @@ class QemuMachine implements VirtualMachine {
   }
 
   async unplugCable(): Promise<void> {
-    const socket = connect(this.#places.controlSocket);
+    // QEMU makes the socket a moment after it was started.
+    const socket = await waitFor(() => connectIfThere(this.#places.controlSocket), {
+      what: `${this.spec.name} to open its control socket`,
+      deadlineMs: 10_000,
+      intervalMs: 20,
+      instead: () => this.#tail(),
+    });
     const said: string[] = [];
     socket.setEncoding("utf8").on("data", (text: string) => said.push(text));
     // A session starts with the capabilities (QEMU, docs/interop/qmp-spec), then one command and its answer.
@@ -223,6 +229,18 @@ class QemuMachine implements VirtualMachine {
       what: `${this.spec.name} went off before it showed ${text.toString()}:\n${await this.#tail()}`,
     });
   }
+}
+
+function connectIfThere(path: string): Promise<Socket | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      resolve(socket);
+    });
+    socket.once("error", () => {
+      resolve(undefined);
+    });
+  });
 }
 
 /** Archives behind one another, each from a multiple of four bytes on, as the kernel looks for them. */
