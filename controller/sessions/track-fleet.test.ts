@@ -106,6 +106,13 @@ describe("a boot", () => {
     expect(kinds).toEqual(["node-ready"]);
   });
 
+  test("is in the history as ready, or as failed, in the same moment as the node is", () => {
+    bootToReady();
+    expect(records.get("b1")?.outcome).toBe("ready");
+    fleet.failureReported(C001, { ...stages(1000), bootId: "b2" }, FAILURE, at(60));
+    expect(records.get("b2")?.failure).toEqual(FAILURE);
+  });
+
   test("does not begin with the DHCP request that Linux made during the boot before", async () => {
     bootToReady();
     fleet.sessionClosed(C001, "b1", at(30));

@@ -88,7 +88,11 @@ export async function trackFleet(parts: {
   };
   const changed = (boot: BootTimeline | undefined, tracked?: TrackedNode): void => {
     // Before the kernel speaks, a boot has no name to be recorded under; if it never does, sweep records it.
-    if (boot !== undefined && (boot.bootId !== undefined || boot.outcome !== "booting")) unwritten.add(boot);
+    if (boot !== undefined && boot.outcome !== "booting") {
+      // How a boot ended is told at once: who reads "ready" of the node must not read "booting" of its boot.
+      telemetry.recordBoot(recordOf(boot));
+      unwritten.delete(boot);
+    } else if (boot?.bootId !== undefined) unwritten.add(boot);
     if (unwritten.size > 0) writeTimer ??= setTimeout(write, parts.writeDelayMs ?? 500).unref();
     if (tracked !== undefined) announce(tracked);
   };
