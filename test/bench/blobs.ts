@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { digestOfHex } from "#proto/contract/digest.ts";
 import { parseNodeName } from "#proto/contract/node-name.ts";
 import { type Daemon, runCommand, startDaemon } from "#proto/host/run-command.ts";
+import { writeFileAtomically } from "#proto/host/write-file-atomically.ts";
 
 import {
   type CertificateAuthority,
@@ -314,7 +315,8 @@ ${temporary}
 
 async function fetchByCurl(url: string, site: Site): Promise<FetchResult> {
   const authority = join(site.directory, "authority.pem");
-  await writeFile(authority, site.authority.certificatePem);
+  // Several clients at once: none may read what another is just writing.
+  await writeFileAtomically(authority, site.authority.certificatePem);
   const startedMs = Date.now();
   const { stdout } = await runCommand({
     program: "curl",
