@@ -1,11 +1,15 @@
-import { type MacAddress, readMacAddress } from "#proto/contract/mac-address.ts";
+import { readMacAddress } from "#proto/contract/mac-address.ts";
 import { MusterError } from "#proto/contract/muster-error.ts";
 import type { EnrolRequest } from "#proto/gen/muster/v1/enrollment.ts";
+import type { PendingMachine } from "../inventory/inventory.ts";
 import { parsePrintable } from "../sessions/parse-boot-report.ts";
 import { BOOT_ID } from "./parse-node-certificate.ts";
 
+/** What a machine says of itself, as it is listed while it waits; `macs` holds the boot MAC too. */
+type MachineFacts = Omit<PendingMachine, "claimCode" | "address" | "keyHash" | "firstSeenAt" | "lastSeenAt">;
+
 /** What a machine claims, with every field in its one spelling and within limits. */
-export interface EnrolFacts {
+export interface EnrolFacts extends MachineFacts {
   readonly protocolVersion: number;
   readonly bootId: string;
   /** Undefined in discovery. */
@@ -14,21 +18,6 @@ export interface EnrolFacts {
   readonly bootedNode: string | undefined;
   readonly csrDer: Uint8Array;
   readonly uptimeMs: number;
-  readonly bootMac: MacAddress;
-  /** The boot MAC among them. */
-  readonly macs: readonly MacAddress[];
-  /** SMBIOS UUID and boot MAC: one pending entry per machine. */
-  readonly machineKey: string;
-  readonly smbiosUuid: string;
-  readonly serial: string;
-  readonly vendor: string;
-  readonly product: string;
-  readonly architecture: string;
-  readonly firmware: string;
-  readonly cpus: number;
-  readonly sockets: number;
-  readonly memoryBytes: number;
-  readonly cpuModel: string;
 }
 
 /** A P-256 request is 250 bytes; names and attributes we ignore may add to it. */
