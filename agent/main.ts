@@ -11,6 +11,7 @@ import packageJson from "../package.json" with { type: "json" };
 import { openConsole } from "./boot/console.ts";
 import { type BootResult, runBoot } from "./boot/run-boot.ts";
 import { type HostPaths, hostPathsAt } from "./host-paths.ts";
+import { openControllerLink } from "./session/controller-link.ts";
 import { runSession } from "./session/run-session.ts";
 
 const HELP = `muster-agent: the part of muster that runs on the nodes
@@ -121,16 +122,19 @@ async function run(): Promise<number> {
   const log = (line: string): void => {
     process.stdout.write(`${line}\n`);
   };
+  const { sessions } = openControllerLink(log);
   await runSession(
     {
       paths,
       agentVersion: packageJson.version,
+      agentDigest: "",
       log,
       uptimeMs,
       now: Date.now,
       random: Math.random,
       sleep: (ms, signal) => sleep(ms, undefined, { signal }),
     },
+    sessions,
     stop.signal,
   );
   return 0;

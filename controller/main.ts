@@ -169,6 +169,8 @@ async function runController(
       fleet,
       heartbeatSeconds: HEARTBEAT_SECONDS,
       certificateSeconds: config.enrolment.certificateSeconds,
+      composeWelcome: async () => ({ hardwareDigest: "", overlaySchedule: undefined, agent: undefined }),
+      listeners: [],
       now,
       onBug,
     }),

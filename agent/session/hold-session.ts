@@ -15,6 +15,7 @@ import { musterErrorFromGrpc } from "#proto/host/grpc-errors.ts";
 import { CHANNEL_OPTIONS, nodeCredentials } from "../identity/controller-channel.ts";
 import { makeCertificateRequest } from "../identity/make-certificate-request.ts";
 import { acceptCertificate, type NodeIdentity, storeCertificate } from "../identity/store-identity.ts";
+import type { AgentMessage, SessionEnd } from "./controller-link.ts";
 import { planHeartbeatDelayMs, planRenewalDelayMs } from "./plan-session-timing.ts";
 import type { SessionHost } from "./session-host.ts";
 
@@ -30,6 +31,8 @@ export interface SessionOpening {
   readonly hello: Hello;
   /** Called when the controller has said welcome: what Ready carries. */
   readonly onWelcome: () => Promise<StageTiming[]>;
+  /** Told of the session once it is welcome, and of every message after that. */
+  readonly sessions: SessionEnd;
 }
 
 /**
@@ -58,6 +61,8 @@ export async function holdSession(
   };
   signal.addEventListener("abort", onAbort, { once: true });
   using duties = openDuties(host, opening.identity, stream);
+  using stack = new DisposableStack();
+  let isOpen = false;
   try {
     stream.write({ message: { $case: "hello", value: opening.hello } });
     for await (const response of stream as AsyncIterable<ConnectResponse>) {
@@ -67,10 +72,17 @@ export async function holdSession(
         const uptimeMs = Math.round(host.uptimeMs());
         stream.write({ message: { $case: "ready", value: { stages, uptimeMs } } });
         duties.begin(response.message.value.heartbeatSeconds);
+        // The controller greets anew to see whether the node answers: that is no new session.
+        if (isOpen) continue;
+        isOpen = true;
+        const write = (message: AgentMessage): void => void stream.write({ message });
+        stack.use(opening.sessions.open(write, response.message.value));
+        continue;
       }
       if (response.message?.$case === "renewedCertificate") {
         await duties.renewed(response.message.value.certificate);
       }
+      if (response.message !== undefined) opening.sessions.receive(response.message);
     }
     if (signal.aborted) return;
     throw new MusterError({ code: "controller-unreachable", what: "the controller ended the session" });

@@ -15,6 +15,7 @@ import {
   type TestAuthority,
 } from "../testing/loopback-controller.ts";
 import { makeTestHost, type TestHost } from "../testing/test-host.ts";
+import { openControllerLink } from "./controller-link.ts";
 import { runSession } from "./run-session.ts";
 import type { SessionHost } from "./session-host.ts";
 
@@ -27,8 +28,19 @@ beforeAll(async () => {
 });
 afterAll(() => authority[Symbol.asyncDispose]());
 
+const nobody = openControllerLink(() => undefined).sessions;
+
 const welcome: ConnectResponse = {
-  message: { $case: "welcome", value: { protocolVersion: 1, heartbeatSeconds: 1 } },
+  message: {
+    $case: "welcome",
+    value: {
+      protocolVersion: 1,
+      heartbeatSeconds: 1,
+      hardwareDigest: "",
+      overlaySchedule: undefined,
+      agent: undefined,
+    },
+  },
 };
 
 /** Every message of every session, as it comes, to whoever waits for it. */
@@ -83,6 +95,7 @@ async function bootedNode(
   const host: SessionHost = {
     paths: boot.paths,
     agentVersion: "9.9.9",
+    agentDigest: "sha256:ab",
     log: (line) => log.push(line),
     uptimeMs: () => 4000,
     now,
@@ -107,7 +120,7 @@ test("a session is hello, ready with every stage up to userspace, heartbeats, an
   const { boot, host } = await bootedNode(server.address);
   await using machine = boot;
   expect(machine.slept).toEqual([]);
-  await runSession(host, stop.signal);
+  await runSession(host, nobody, stop.signal);
   expect(controller.seen).toEqual(["1 hello", "1 ready", "1 heartbeat"]);
   expect(controller.ends).toEqual(["1 orderly"]);
   expect(received[0]?.value).toMatchObject({
@@ -138,7 +151,7 @@ test("an agent that is started again reports the boot's userspace time, not its 
   const { boot, host } = await bootedNode(server.address);
   await using machine = boot;
   expect(machine.slept).toEqual([]);
-  await runSession(host, stop.signal);
+  await runSession(host, nobody, stop.signal);
   const again = new AbortController();
   const second = recordMessages((call, message) => {
     if (message.$case === "hello") call.write(welcome);
@@ -150,7 +163,7 @@ test("an agent that is started again reports the boot's userspace time, not its 
   const identity = await readIdentity(boot.paths.identity);
   if (identity === undefined) throw new Error("the identity was stored");
   await storeIdentity(boot.paths.identity, { ...identity, agentAddresses: [other.address] });
-  await runSession({ ...host, uptimeMs: () => 99_000 }, again.signal);
+  await runSession({ ...host, uptimeMs: () => 99_000 }, nobody, again.signal);
   expect(userspaceMs).toBe(4000);
 });
 
@@ -166,7 +179,7 @@ test("a session that breaks is opened again, and the node says it is ready again
   const { boot, host, log } = await bootedNode(server.address);
   await using machine = boot;
   expect(machine.slept).toEqual([]);
-  await runSession(host, stop.signal);
+  await runSession(host, nobody, stop.signal);
   expect(controller.seen).toEqual(["1 hello", "1 ready", "2 hello", "2 ready", "3 hello", "3 ready"]);
   expect(boot.slept).toEqual([500, 1000]);
   expect(log[1]).toBe(`${server.address}: the controller is restarting; trying again in 0.5 s`);
@@ -183,7 +196,7 @@ test("a controller that is away is tried again with growing waits", async () => 
     await boot.sleep(ms, signal);
     if (boot.slept.length === 8) stop.abort();
   };
-  await runSession({ ...host, sleep }, stop.signal);
+  await runSession({ ...host, sleep }, nobody, stop.signal);
   expect(boot.slept).toEqual([500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
 });
 
@@ -210,7 +223,7 @@ test("after two thirds of its life the certificate is renewed for the same key, 
   const { boot, host, identity, log } = await bootedNode(server.address, () => Date.now() + DAY_MS * 0.9);
   await using machine = boot;
   expect(machine.slept).toEqual([]);
-  await runSession(host, stop.signal);
+  await runSession(host, nobody, stop.signal);
   const renewed = await readIdentity(boot.paths.identity);
   const [before, after] = [identity, renewed].map((each) => new X509Certificate(each?.certificatePem ?? ""));
   expect(after?.serialNumber).not.toBe(before?.serialNumber);
@@ -237,7 +250,7 @@ test("a renewed certificate of another authority is refused and not stored", asy
   const { boot, host, identity, log } = await bootedNode(server.address, () => Date.now() + DAY_MS * 0.9);
   await using machine = boot;
   expect(machine.slept).toEqual([]);
-  await runSession(host, stop.signal);
+  await runSession(host, nobody, stop.signal);
   expect((await readIdentity(boot.paths.identity))?.certificatePem).toBe(identity.certificatePem);
   expect(log.join("\n")).toContain("not signed by its own authority");
 });
@@ -252,7 +265,7 @@ test("an expired certificate is renewed by enrolment; without any controller the
   const sleep = async (): Promise<void> => {
     stop.abort();
   };
-  await runSession({ ...host, sleep }, stop.signal);
+  await runSession({ ...host, sleep }, nobody, stop.signal);
   expect(log.at(-1)).toMatch(/^no new certificate: .*names no enrolment address$/);
 });
 
@@ -261,11 +274,12 @@ test("a machine that muster did not boot has no session", async () => {
   const host: SessionHost = {
     paths: boot.paths,
     agentVersion: "9.9.9",
+    agentDigest: "sha256:ab",
     log: () => undefined,
     uptimeMs: () => 0,
     now: Date.now,
     random: () => 0,
     sleep: boot.sleep,
   };
-  await expect(runSession(host, new AbortController().signal)).rejects.toThrow(/node\.json/);
+  await expect(runSession(host, nobody, new AbortController().signal)).rejects.toThrow(/node\.json/);
 });

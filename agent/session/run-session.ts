@@ -8,6 +8,7 @@ import { gatherMachine } from "../boot/gather-machine.ts";
 import { openStageClock } from "../boot/stage-clock.ts";
 import { readIdentity } from "../identity/store-identity.ts";
 import { readNodeRecord, storeStages } from "../node-record.ts";
+import type { SessionEnd } from "./controller-link.ts";
 import { enrolAgain } from "./enrol-again.ts";
 import { holdSession } from "./hold-session.ts";
 import type { SessionHost } from "./session-host.ts";
@@ -25,7 +26,11 @@ const ASK_ENROLMENT_EVERY = 4;
  * replaced through the enrolment port, for the same key: no outage of the controller costs a restart. Returns when the signal aborts. Throws only when
  * /run/muster holds no record or no identity: the node was not booted by muster.
  */
-export async function runSession(host: SessionHost, signal: AbortSignal): Promise<void> {
+export async function runSession(
+  host: SessionHost,
+  sessions: SessionEnd,
+  signal: AbortSignal,
+): Promise<void> {
   const { node, stages: bootStages } = await readNodeRecord(host.paths);
   const machine = await gatherMachine(host.paths, node.bootMac);
   const stages = openStageClock(host.uptimeMs, bootStages);
@@ -60,7 +65,9 @@ export async function runSession(host: SessionHost, signal: AbortSignal): Promis
             imageName: node.image,
             imageVersion: node.imageVersion,
             machine,
+            agentDigest: host.agentDigest,
           },
+          sessions,
           onWelcome: async () => {
             host.log(`session with ${address} open`);
             return endUserspace();

@@ -4,6 +4,8 @@ import type { HostPaths } from "../host-paths.ts";
 export interface SessionHost {
   readonly paths: HostPaths;
   readonly agentVersion: string;
+  /** SHA-256 of this executable, "sha256:" and 64 hex digits; empty when it is not one (in development). */
+  readonly agentDigest: string;
   /** One line for the journal. */
   readonly log: (line: string) => void;
   readonly uptimeMs: () => number;

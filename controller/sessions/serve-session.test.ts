@@ -159,7 +159,7 @@ function connect(tls: ChannelCredentials): TestSession {
 
 function hello(bootId = BOOT): NonNullable<ConnectRequest["message"]> {
   const value = { protocolVersion: 1, agentVersion: "0.1.0", bootId, imageName: "debian12", imageVersion: 1 };
-  return { $case: "hello", value: { ...value, machine: undefined } };
+  return { $case: "hello", value: { ...value, machine: undefined, agentDigest: "" } };
 }
 
 async function openSession(tls: ChannelCredentials): Promise<TestSession> {
@@ -167,7 +167,13 @@ async function openSession(tls: ChannelCredentials): Promise<TestSession> {
   session.say(hello());
   expect(await session.hear()).toEqual({
     $case: "welcome",
-    value: { protocolVersion: 1, heartbeatSeconds: 30 },
+    value: {
+      protocolVersion: 1,
+      heartbeatSeconds: 30,
+      hardwareDigest: "",
+      overlaySchedule: undefined,
+      agent: undefined,
+    },
   });
   return session;
 }

@@ -9,6 +9,7 @@ import type {
   Hello,
   RenewCertificate,
   SessionServer,
+  Welcome,
 } from "#proto/gen/muster/v1/session.ts";
 import { grpcErrorFrom } from "#proto/host/grpc-errors.ts";
 import { nodeOf, type VerifiedNode } from "../api/grpc/authorize-calls.ts";
@@ -17,6 +18,33 @@ import type { Inventory } from "../inventory/inventory.ts";
 import type { Fleet } from "./fleet.ts";
 import { parsePrintable, parseStages } from "./parse-boot-report.ts";
 
+type AgentMessage = NonNullable<ConnectRequest["message"]>;
+type ControllerMessage = NonNullable<ConnectResponse["message"]>;
+
+/** A session that is open: a node that can be spoken to. */
+export interface LiveSession {
+  readonly node: NodeName;
+  readonly bootId: string;
+  readonly address: string;
+  /** Nothing is sent once the session has ended. */
+  readonly send: (message: ControllerMessage) => void;
+}
+
+/** A part of the controller that has something to do with nodes while they are up. */
+export interface SessionListener {
+  /** The session has been welcomed. */
+  readonly opened?: (session: LiveSession, hello: Hello) => void;
+  /**
+   * A message of the session, other than hello, heartbeats, ready and renewals. The next one of this session waits
+   * for the promise. A MusterError ends the session.
+   */
+  readonly received?: (session: LiveSession, message: AgentMessage) => Promise<void>;
+  readonly closed?: (session: LiveSession) => void;
+}
+
+/** What parts of the controller add to a welcome. */
+export type WelcomeParts = Pick<Welcome, "hardwareDigest" | "overlaySchedule" | "agent">;
+
 /** What sessions work with. */
 export interface SessionParts {
   readonly inventory: Pick<Inventory, "findNode" | "findIdentity" | "recordIdentity" | "onNodesChanged">;
@@ -24,6 +52,9 @@ export interface SessionParts {
   readonly fleet: Pick<Fleet, "sessionOpened" | "heartbeat" | "sessionReady" | "sessionClosed">;
   readonly heartbeatSeconds: number;
   readonly certificateSeconds: number;
+  /** What else a node is told at its welcome. */
+  readonly composeWelcome: (node: VerifiedNode, hello: Hello) => Promise<WelcomeParts>;
+  readonly listeners: readonly SessionListener[];
   readonly now: () => Date;
   readonly onBug: (error: unknown, method: string) => void;
 }
@@ -32,6 +63,10 @@ export interface SessionParts {
 export interface SessionService extends Disposable {
   readonly server: SessionServer;
   readonly openSessions: () => number;
+  /** The session of a node; undefined: it has none. */
+  readonly find: (node: NodeName) => LiveSession | undefined;
+  /** Ends the session of a node, if it has one. */
+  readonly end: (node: NodeName, why: MusterError) => void;
   /**
    * Whether the node is up in another boot than `bootId`: it has a session, and answers when it is greeted anew.
    * A machine that restarted resets the old connection, so the answer "no" comes at once then.
@@ -43,6 +78,7 @@ type Stream = ServerDuplexStream<ConnectRequest, ConnectResponse>;
 
 interface OpenSession {
   readonly caller: VerifiedNode & { readonly address: string };
+  readonly live: LiveSession;
   readonly end: (error: MusterError) => void;
   certificateExpiresAt: Date;
   readonly greet: () => void;
@@ -79,6 +115,10 @@ export function serveSession(parts: SessionParts): SessionService {
       },
     },
     openSessions: () => sessions.size,
+    find: (node) => sessions.get(node)?.live,
+    end: (node, why) => {
+      sessions.get(node)?.end(why);
+    },
     isUpInAnotherBoot: async (node, bootId) => {
       const session = sessions.get(node);
       return session !== undefined && session.caller.bootId !== bootId && (await answers(session));
@@ -115,6 +155,7 @@ function runSession(parts: SessionParts, sessions: Map<NodeName, OpenSession>, s
     if (session === undefined || sessions.get(caller.node) !== session) return;
     sessions.delete(caller.node);
     parts.fleet.sessionClosed(caller.node, caller.bootId, parts.now());
+    for (const { closed } of parts.listeners) closed?.(session.live);
   };
   const fail = (error: unknown): void => {
     if (ended) return;
@@ -131,12 +172,18 @@ function runSession(parts: SessionParts, sessions: Map<NodeName, OpenSession>, s
       if (session !== undefined) throw invalid("a second hello on one stream");
       clearTimeout(helloTimer);
       const greet = (): void => {
-        stream.write(welcome(parts));
+        stream.write({ message: welcome(parts, NOTHING_MORE) });
       };
-      const { certificateExpiresAt } = caller;
-      session = { caller, end: fail, certificateExpiresAt, greet, waiting: new Set() };
+      const { node, bootId, address, certificateExpiresAt } = caller;
+      const send = (response: ControllerMessage): void => {
+        if (!ended) stream.write({ message: response });
+      };
+      const live = { node, bootId, address, send };
+      session = { caller, live, end: fail, certificateExpiresAt, greet, waiting: new Set() };
       open(parts, sessions, session, message.value);
-      greet();
+      const more = await parts.composeWelcome(caller, message.value);
+      send(welcome(parts, more));
+      for (const { opened } of parts.listeners) opened?.(live, message.value);
       return;
     }
     if (session === undefined) throw invalid("the first message was no hello");
@@ -149,10 +196,10 @@ function runSession(parts: SessionParts, sessions: Map<NodeName, OpenSession>, s
     }
     parts.fleet.heartbeat(caller.node, caller.bootId, parts.now());
     for (const settle of session.waiting) settle(true);
-    switch (message?.$case) {
+    // Undefined: a message of a newer agent. Ignoring it is what lets releases differ by one.
+    if (message === undefined) return;
+    switch (message.$case) {
       case "heartbeat":
-      case undefined:
-        // Undefined: a message of a newer agent. Ignoring it is what lets releases differ by one.
         return;
       case "ready": {
         // Each greeting is answered by it; news is only the first.
@@ -174,6 +221,8 @@ function runSession(parts: SessionParts, sessions: Map<NodeName, OpenSession>, s
         });
         return;
       }
+      default:
+        for (const { received } of parts.listeners) await received?.(session.live, message);
     }
   };
   // One message at a time, in order; the stream is not read further while one is handled.
@@ -267,9 +316,12 @@ async function endDeleted(parts: SessionParts, sessions: Map<NodeName, OpenSessi
   }
 }
 
-function welcome(parts: SessionParts): ConnectResponse {
-  const value = { protocolVersion: PROTOCOL_VERSION, heartbeatSeconds: parts.heartbeatSeconds };
-  return { message: { $case: "welcome", value } };
+/** A greeting that only wants an answer. */
+const NOTHING_MORE: WelcomeParts = { hardwareDigest: "", overlaySchedule: undefined, agent: undefined };
+
+function welcome(parts: SessionParts, more: WelcomeParts): ControllerMessage {
+  const { heartbeatSeconds } = parts;
+  return { $case: "welcome", value: { protocolVersion: PROTOCOL_VERSION, heartbeatSeconds, ...more } };
 }
 
 function tooOften(node: NodeName): MusterError {

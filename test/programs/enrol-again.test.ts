@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { parseMacAddress } from "#proto/contract/mac-address.ts";
 import { readIdentity, storeIdentity } from "../../agent/identity/store-identity.ts";
 import { storeNodeRecord } from "../../agent/node-record.ts";
+import { openControllerLink } from "../../agent/session/controller-link.ts";
 import { runSession } from "../../agent/session/run-session.ts";
 import type { SessionHost } from "../../agent/session/session-host.ts";
 import { makeTestHost, type TestHost } from "../../agent/testing/test-host.ts";
@@ -60,7 +61,10 @@ async function bootedLongAgo(
   const log: string[] = [];
   const { paths, sleep, uptimeMs } = boot;
   const say = (line: string): number => log.push(line);
-  return { log, host: { paths, agentVersion: "1", log: say, uptimeMs, now, random: () => 0, sleep } };
+  return {
+    log,
+    host: { paths, agentVersion: "1", agentDigest: "", log: say, uptimeMs, now, random: () => 0, sleep },
+  };
 }
 
 test.each([
@@ -75,7 +79,7 @@ test.each([
   controller.fleet.onChange(({ state }) => {
     if (state === "ready") stop.abort();
   });
-  await runSession(host, stop.signal);
+  await runSession(host, openControllerLink(host.log).sessions, stop.signal);
   const after = await readIdentity(boot.paths.identity);
   expect({ ...after, certificatePem: "" }).toEqual({ ...before, certificatePem: "" });
   expect(after?.certificatePem).not.toBe(before?.certificatePem);
@@ -96,7 +100,7 @@ test("a node that was deleted meanwhile gets no certificate, is not listed as pe
     await boot.sleep(ms, signal);
     if (boot.slept.length === 3) stop.abort();
   };
-  await runSession({ ...host, sleep }, stop.signal);
+  await runSession({ ...host, sleep }, openControllerLink(host.log).sessions, stop.signal);
   expect(boot.slept).toEqual([500, 1000, 2000]);
   expect(
     log.filter((line) => line.startsWith("no new certificate: this is not c001 in the boot")),

@@ -65,7 +65,7 @@ export const METHODS: readonly (readonly [port: number, path: string, message: B
         message: {
           $case: "hello",
           value: {
-            ...{ protocolVersion: PROTOCOL_VERSION, agentVersion: "1", bootId: BOOT_ID },
+            ...{ protocolVersion: PROTOCOL_VERSION, agentVersion: "1", agentDigest: "", bootId: BOOT_ID },
             ...{ imageName: "x", imageVersion: 1, machine: undefined },
           },
         },
