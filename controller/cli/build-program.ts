@@ -247,6 +247,11 @@ function addFieldOptions(command: Command): Command {
     )
     .option("--kernel-argument <word>", "appended to the kernel command line; again for more", collect)
     .option("--overlay <name>", "system overlay; again for more, in order", collect)
+    .option(
+      "--runtime-overlay <name>",
+      "overlay kept true while the node is up; again for more, in order",
+      collect,
+    )
     .option("--tag <key=value>", "tag; again for more", collect)
     .option("--comment <text>", "a line for people")
     .option(

@@ -112,6 +112,7 @@ async function namesOf({ api }: CliContext, kind: string | undefined): Promise<r
     case "image":
       return named((await api.get<{ images: readonly { name: string }[] }>("/images")).images);
     case "overlay":
+    case "runtime-overlay":
       return named((await api.get<{ overlays: readonly { name: string }[] }>("/overlays")).overlays);
     case "token":
       return named((await api.get<{ tokens: readonly { name: string }[] }>("/tokens")).tokens);

@@ -10,6 +10,7 @@ export interface FieldOptions {
   readonly rootMode?: string;
   readonly kernelArgument?: readonly string[];
   readonly overlay?: readonly string[];
+  readonly runtimeOverlay?: readonly string[];
   readonly tag?: readonly string[];
   readonly untag?: readonly string[];
   readonly comment?: string;
@@ -73,7 +74,7 @@ export function planNodeChanges(
 }
 
 function planFields(options: FieldOptions): NodeChanges {
-  const { image, rootMode, kernelArgument, overlay, tag, untag, comment } = options;
+  const { image, rootMode, kernelArgument, overlay, runtimeOverlay, tag, untag, comment } = options;
   const tags = planTags(tag ?? [], untag ?? []);
   return {
     ...(image === undefined ? {} : { image: orNull(image) }),
@@ -84,6 +85,9 @@ function planFields(options: FieldOptions): NodeChanges {
       ? {}
       : { kernelArguments: kernelArgument.filter((word) => word !== "") }),
     ...(overlay === undefined ? {} : { overlays: overlay.filter((name) => name !== "") }),
+    ...(runtimeOverlay === undefined
+      ? {}
+      : { runtimeOverlays: runtimeOverlay.filter((name) => name !== "") }),
     ...(tags === undefined ? {} : { tags }),
     ...(comment === undefined ? {} : { comment: orNull(comment) }),
   };

@@ -55,6 +55,7 @@ export function renderNode(node: NodeView, now: Date): string {
     ["root", rootOf(node)],
     ["kernel arguments", node.kernelArguments.length === 0 ? undefined : node.kernelArguments.join(" ")],
     ["overlays", node.overlays.length === 0 ? undefined : node.overlays.join(", ")],
+    ["runtime overlays", node.runtimeOverlays.length === 0 ? undefined : node.runtimeOverlays.join(", ")],
     ["tags", tagsOf(node.tags)],
     ["comment", node.comment],
     ["serial", machine.serial],

@@ -62,7 +62,13 @@ type DeskInventory = Pick<
 const APPROVAL_SECONDS = 15 * 60;
 
 /** What a node has that was approved without further fields. */
-const NO_FIELDS: NodeFields = { kernelArguments: [], overlays: [], tags: {}, devices: [] };
+const NO_FIELDS: NodeFields = {
+  kernelArguments: [],
+  overlays: [],
+  runtimeOverlays: [],
+  tags: {},
+  devices: [],
+};
 
 /** Opens the desk. Decisions are made one at a time, so that two rules never give out one name. */
 export function openEnrolments(parts: {

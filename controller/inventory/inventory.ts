@@ -35,6 +35,8 @@ export interface NodeFields {
   readonly kernelArguments: readonly string[];
   /** System overlays, applied in order. */
   readonly overlays: readonly string[];
+  /** Overlays kept true while the node is up, applied in order, after those of the site. */
+  readonly runtimeOverlays: readonly string[];
   readonly tags: Readonly<Record<string, string>>;
   readonly comment?: string;
   readonly devices: readonly NetworkDevice[];

@@ -9,7 +9,7 @@ type Migration = (db: Kysely<InventoryTables>) => Promise<void>;
  * The steps from an empty database to the present schema; the n-th brings it to version n. Steps are only
  * ever appended: released databases have run the earlier ones. Written so that PostgreSQL takes them too.
  */
-const MIGRATIONS: readonly Migration[] = [createFirstSchema];
+const MIGRATIONS: readonly Migration[] = [createFirstSchema, addRuntimeOverlays];
 
 /** The schema version this build reads and writes. */
 const SCHEMA_VERSION = MIGRATIONS.length;
@@ -170,5 +170,12 @@ async function createEnrolmentTables(db: Kysely<InventoryTables>): Promise<void>
     .addColumn("name", "text", (c) => c.notNull())
     .addColumn("value", sql`blob`, (c) => c.notNull())
     .addPrimaryKeyConstraint("secrets_key", ["node", "name"])
+    .execute();
+}
+
+async function addRuntimeOverlays(db: Kysely<InventoryTables>): Promise<void> {
+  await db.schema
+    .alterTable("nodes")
+    .addColumn("runtime_overlays_json", "text", (c) => c.notNull().defaultTo("[]"))
     .execute();
 }

@@ -20,6 +20,7 @@ export function nodeRow(node: Node): NodesTable {
     root_size_bytes: node.rootSizeBytes ?? null,
     kernel_arguments_json: JSON.stringify(node.kernelArguments),
     overlays_json: JSON.stringify(node.overlays),
+    runtime_overlays_json: JSON.stringify(node.runtimeOverlays),
     tags_json: JSON.stringify(node.tags),
     comment: node.comment ?? null,
     smbios_uuid: node.machine.smbiosUuid ?? null,
@@ -55,6 +56,7 @@ export function nodeOfRow(row: NodesTable, devices: readonly DevicesTable[]): No
     ...(row.root_size_bytes === null ? {} : { rootSizeBytes: row.root_size_bytes }),
     kernelArguments: JSON.parse(row.kernel_arguments_json) as readonly string[],
     overlays: JSON.parse(row.overlays_json) as readonly string[],
+    runtimeOverlays: JSON.parse(row.runtime_overlays_json) as readonly string[],
     tags: JSON.parse(row.tags_json) as Readonly<Record<string, string>>,
     ...(row.comment === null ? {} : { comment: row.comment }),
     devices: devices.map(deviceOfRow),
@@ -90,6 +92,7 @@ export function nodeContent(node: NodeFields & { readonly machine: MachineId }):
     rootSizeBytes: node.rootSizeBytes,
     kernelArguments: node.kernelArguments,
     overlays: node.overlays,
+    runtimeOverlays: node.runtimeOverlays,
     tags: Object.fromEntries(Object.entries(node.tags).sort(([a], [b]) => (a < b ? -1 : 1))),
     comment: node.comment,
     devices: node.devices.map((device) => ({

@@ -107,7 +107,7 @@ describe("kill -9 while it writes", () => {
     const program = `
       import { openInventory } from ${JSON.stringify(new URL("./open-inventory.ts", import.meta.url).href)};
       const inventory = await openInventory({ path: ${JSON.stringify(path)}, now: () => new Date() });
-      const fields = (n, k) => ({ kernelArguments: [], overlays: [], tags: {}, devices: [
+      const fields = (n, k) => ({ kernelArguments: [], overlays: [], runtimeOverlays: [], tags: {}, devices: [
         { name: "eno1", type: "ethernet", address: "10." + k + "." + (n >> 8) + "." + (n & 255) } ] });
       for (let n = ${from}; ; n += 1) {
         await inventory.addNodes([{ name: "a" + n, fields: fields(n, 1) }, { name: "b" + n, fields: fields(n, 2) }], { user: "x" });

@@ -47,7 +47,7 @@ afterEach(async () => {
 });
 
 function fields(...devices: NodeFields["devices"][number][]): NodeFields {
-  return { kernelArguments: [], overlays: [], tags: {}, devices };
+  return { kernelArguments: [], overlays: [], runtimeOverlays: [], tags: {}, devices };
 }
 
 function eno1(mac = MAC1, address = "10.77.0.11"): NodeFields["devices"][number] {
@@ -92,6 +92,7 @@ describe("nodes", () => {
       rootSizeBytes: 8 * 2 ** 30,
       kernelArguments: ["console=ttyS0", 'x="a b" && ${net0/mac}'],
       overlays: ["base", "slurm"],
+      runtimeOverlays: ["chrony"],
       tags: { rack: "r1", __proto: "1" },
       comment: "line one\nline two é",
       devices: [
@@ -294,7 +295,8 @@ describe("nodes", () => {
     await inventory.recordMachine(C1, { serial: "S1" });
     await inventory.deleteNodes([C1], { user: "root", reason: "retired" });
     const at = NOW.toISOString();
-    const bare = '{"kernelArguments":[],"overlays":[],"tags":{},"devices":[],"machine":{}}';
+    const bare =
+      '{"kernelArguments":[],"overlays":[],"runtimeOverlays":[],"tags":{},"devices":[],"machine":{}}';
     const commented = bare.replace('"devices"', '"comment":"x","devices"');
     const known = commented.replace('"machine":{}', '"machine":{"serial":"S1"}');
     const common = { at, kind: "node", name: "c1" };
@@ -660,14 +662,15 @@ describe("the database file", () => {
   it("of a newer musterd is refused and left alone", async () => {
     await inventory[Symbol.asyncDispose]();
     const other = new Sqlite(path);
+    const known = (other.prepare("select version from schema_version").get() as { version: number }).version;
     other.exec("update schema_version set version = 99");
     other.close();
     await expect(openInventory({ path, now: () => NOW })).rejects.toMatchObject({
       code: "database-newer",
-      message: `the inventory ${path} has schema version 99; this musterd knows versions up to 1`,
+      message: `the inventory ${path} has schema version 99; this musterd knows versions up to ${known}`,
     });
     const again = new Sqlite(path);
-    again.exec("update schema_version set version = 1");
+    again.exec(`update schema_version set version = ${known}`);
     again.close();
     inventory = await openInventory({ path, now: () => NOW });
     expect(await inventory.listNodes()).toEqual([]);

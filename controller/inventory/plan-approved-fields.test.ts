@@ -8,7 +8,7 @@ const BOOT = parseMacAddress("52:54:00:00:00:01");
 const OLD = parseMacAddress("52:54:00:00:00:99");
 
 function fields(devices: readonly NetworkDevice[], more: Partial<NodeFields> = {}): NodeFields {
-  return { kernelArguments: [], overlays: [], tags: {}, ...more, devices };
+  return { kernelArguments: [], overlays: [], runtimeOverlays: [], tags: {}, ...more, devices };
 }
 
 const wanted = fields([{ name: "eno1", type: "ethernet", mac: BOOT, mtu: 9000 }]);

@@ -27,6 +27,7 @@ export function planApprovedFields(
     ...(wanted.comment === undefined ? {} : { comment: wanted.comment }),
     ...(wanted.kernelArguments.length === 0 ? {} : { kernelArguments: wanted.kernelArguments }),
     ...(wanted.overlays.length === 0 ? {} : { overlays: wanted.overlays }),
+    ...(wanted.runtimeOverlays.length === 0 ? {} : { runtimeOverlays: wanted.runtimeOverlays }),
     tags: { ...existing.tags, ...wanted.tags },
     devices: withBootDevice(existing.devices, wanted.devices, bootMac),
   };

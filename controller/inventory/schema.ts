@@ -28,6 +28,7 @@ export interface NodesTable {
   root_size_bytes: number | null;
   kernel_arguments_json: string;
   overlays_json: string;
+  runtime_overlays_json: string;
   tags_json: string;
   comment: string | null;
   smbios_uuid: string | null;

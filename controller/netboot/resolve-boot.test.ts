@@ -47,6 +47,7 @@ async function secondLine(
     revision: 1,
     kernelArguments: [],
     overlays: [],
+    runtimeOverlays: [],
     tags: {},
     devices: [],
     machine: {},

@@ -20,6 +20,7 @@ const NODE: Node = {
   revision: 1,
   kernelArguments: [],
   overlays: [],
+  runtimeOverlays: [],
   tags: {},
   devices: [{ name: "eth0", type: "ethernet", mac: MAC }],
   machine: {},

@@ -38,7 +38,7 @@ afterEach(async () => {
 
 async function addNode(name: NodeName, overlays: string[] = []): Promise<Node> {
   const [node] = await inventory.addNodes(
-    [{ name, fields: { kernelArguments: [], overlays, tags: {}, devices: [] } }],
+    [{ name, fields: { kernelArguments: [], overlays, runtimeOverlays: [], tags: {}, devices: [] } }],
     ROOT,
   );
   if (node === undefined) throw new Error("addNodes returns the node");
@@ -99,6 +99,7 @@ describe("openSystemOverlays", () => {
         fields: {
           kernelArguments: [],
           overlays: [],
+          runtimeOverlays: [],
           tags: {},
           devices: [{ name: "eth0", type: "ethernet" as const, address: `10.77.${n >> 8}.${n & 255}` }],
         },

@@ -24,6 +24,7 @@ function node(name: string, ...devices: NetworkDevice[]): Node {
     updatedAt: at,
     kernelArguments: [],
     overlays: [],
+    runtimeOverlays: [],
     tags: {},
     devices,
   };

@@ -16,7 +16,15 @@ function boot(change: Partial<BootView>): BootView {
 function node(state: NodeView["status"]["state"]): NodeView {
   const then = new Date(STARTED).toISOString();
   return {
-    ...{ name: "c001", revision: 1, kernelArguments: [], overlays: [], tags: {}, machine: {} },
+    ...{
+      name: "c001",
+      revision: 1,
+      kernelArguments: [],
+      overlays: [],
+      runtimeOverlays: [],
+      tags: {},
+      machine: {},
+    },
     ...{ createdAt: then, updatedAt: then, status: { state } },
     devices: [{ name: "eth0", type: "ethernet", mac: MACHINE.mac }],
   };

@@ -121,7 +121,17 @@ export async function openTestSite(): Promise<TestSite> {
         approve: async (claimCode, { name, fields }, author) =>
           inventory.approvePending(
             claimCode,
-            { name, fields: { kernelArguments: [], overlays: [], tags: {}, devices: [], ...fields } },
+            {
+              name,
+              fields: {
+                kernelArguments: [],
+                overlays: [],
+                runtimeOverlays: [],
+                tags: {},
+                devices: [],
+                ...fields,
+              },
+            },
             author,
           ),
         reject: async (claimCode) => inventory.deletePending(claimCode),

@@ -53,6 +53,7 @@ const C001_VIEW = {
   revision: 1,
   kernelArguments: [],
   overlays: [],
+  runtimeOverlays: [],
   tags: { rack: "1" },
   devices: [{ name: "eno1", type: "ethernet", mac: "52:54:00:00:00:01", address: "10.77.0.11" }],
   machine: {},

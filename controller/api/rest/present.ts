@@ -18,6 +18,7 @@ export function presentNode(node: Node, status: NodeStatus): NodeView {
     ...node,
     kernelArguments: [...node.kernelArguments],
     overlays: [...node.overlays],
+    runtimeOverlays: [...node.runtimeOverlays],
     tags: { ...node.tags },
     devices: node.devices.map((device) => ({ ...device })),
     machine: { ...node.machine },

@@ -13,6 +13,7 @@ const TAG_KEY = /^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/;
 const INTERFACE_NAME = /^[\x21-\x2e\x30-\x39\x3b-\x7e]{1,15}$/;
 const MAX_TAGS = 64;
 const MAX_DEVICES = 32;
+const MAX_OVERLAYS = 64;
 /** Half of what x86 kernels take in all (COMMAND_LINE_SIZE is 2048): muster's own words come first. */
 const MAX_KERNEL_ARGUMENT_BYTES = 1024;
 const MIN_ROOT_SIZE_BYTES = 64 * 1024 * 1024;
@@ -42,11 +43,9 @@ export function validateNodeFields(input: NodeFieldsInput, at: string): Validate
   if (kernelArguments.join(" ").length > MAX_KERNEL_ARGUMENT_BYTES) {
     find("kernelArguments", `together they are longer than ${MAX_KERNEL_ARGUMENT_BYTES} bytes`);
   }
-  const overlays = input.overlays ?? [];
-  overlays.forEach((name, index) => {
-    if (!OVERLAY_NAME.test(name)) find(`overlays[${index}]`, `${quoted(name)} is not the name of an overlay`);
-    if (overlays.indexOf(name) !== index) find(`overlays[${index}]`, `${quoted(name)} is named twice`);
-  });
+  const { overlays = [], runtimeOverlays = [] } = input;
+  validateOverlays(overlays, "overlays", find);
+  validateOverlays(runtimeOverlays, "runtimeOverlays", find);
   const tags = input.tags ?? {};
   for (const [key, value] of Object.entries(tags)) {
     if (!TAG_KEY.test(key)) find("tags", `${quoted(key)} is not a tag: letters, digits and ._/- only`);
@@ -78,6 +77,7 @@ export function validateNodeFields(input: NodeFieldsInput, at: string): Validate
       ...(input.rootSizeBytes === undefined ? {} : { rootSizeBytes: input.rootSizeBytes }),
       kernelArguments,
       overlays,
+      runtimeOverlays,
       tags,
       ...(input.comment === undefined || input.comment === "" ? {} : { comment: input.comment }),
       devices: validated,
@@ -104,10 +104,23 @@ export function mergeNodeChanges(fields: NodeFields, changes: NodeChanges): Node
     ...(rootSizeBytes === undefined ? {} : { rootSizeBytes }),
     kernelArguments: [...(changes.kernelArguments ?? fields.kernelArguments)],
     overlays: [...(changes.overlays ?? fields.overlays)],
+    runtimeOverlays: [...(changes.runtimeOverlays ?? fields.runtimeOverlays)],
     tags: Object.fromEntries(tags),
     ...(comment === undefined ? {} : { comment }),
     devices: (changes.devices ?? fields.devices).map((device) => ({ ...device })),
   };
+}
+
+function validateOverlays(
+  names: readonly string[],
+  field: string,
+  find: (field: string, what: string) => void,
+): void {
+  if (names.length > MAX_OVERLAYS) find(field, `there are more than ${MAX_OVERLAYS}`);
+  names.forEach((name, index) => {
+    if (!OVERLAY_NAME.test(name)) find(`${field}[${index}]`, `${quoted(name)} is not the name of an overlay`);
+    if (names.indexOf(name) !== index) find(`${field}[${index}]`, `${quoted(name)} is named twice`);
+  });
 }
 
 function validateDevice(device: DeviceInput, find: (field: string, what: string) => void): NetworkDevice {
