@@ -33,6 +33,7 @@ import { waitForAddress } from "./netboot/wait-for-address.ts";
 import { notifySystemd } from "./notify-systemd.ts";
 import { openSystemOverlays } from "./overlays/build-system-overlay.ts";
 import { listOverlays } from "./overlays/list-overlays.ts";
+import { openDirectives } from "./sessions/open-directives.ts";
 import { serveProvisioning } from "./sessions/serve-provisioning.ts";
 import { serveSession } from "./sessions/serve-session.ts";
 import { trackFleet } from "./sessions/track-fleet.ts";
@@ -162,6 +163,7 @@ async function runController(
       onBug,
     }),
   );
+  const directives = openDirectives();
   const sessions = stack.use(
     serveSession({
       inventory,
@@ -170,7 +172,7 @@ async function runController(
       heartbeatSeconds: HEARTBEAT_SECONDS,
       certificateSeconds: config.enrolment.certificateSeconds,
       composeWelcome: async () => ({ hardwareDigest: "", overlaySchedule: undefined, agent: undefined }),
-      listeners: [],
+      listeners: [directives],
       now,
       onBug,
     }),
@@ -272,6 +274,7 @@ async function runController(
     inventory,
     telemetry,
     fleet,
+    directives,
     blobs,
     enrolments: desk,
     listOverlays: () => listOverlays(config.paths.overlays),

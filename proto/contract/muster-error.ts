@@ -86,6 +86,9 @@ export const ERROR_MEANINGS = {
   "mount-failed": PRECONDITION,
   "overlay-apply-failed": PRECONDITION,
   "init-missing": PRECONDITION,
+  // a node that is up
+  "node-unreachable": UNAVAILABLE,
+  "node-restarting": UNAVAILABLE,
   // everything
   "command-failed": PRECONDITION,
   "deadline-exceeded": { http: 504, grpc: 4, exit: 7, retryable: true },

@@ -7,6 +7,7 @@ import type { BlobStore } from "../../images/blob-store.ts";
 import type { Inventory } from "../../inventory/inventory.ts";
 import type { DhcpSnippetFormat } from "../../netboot/render-dhcp-snippet.ts";
 import type { Fleet } from "../../sessions/fleet.ts";
+import type { Directives } from "../../sessions/open-directives.ts";
 
 /** A static overlay: a directory NAME/rootfs below `paths.overlays`. */
 interface OverlaySummary {
@@ -19,6 +20,8 @@ export interface ApiDependencies {
   readonly inventory: Inventory;
   readonly telemetry: Telemetry;
   readonly fleet: Fleet;
+  /** What nodes are asked to do. */
+  readonly directives: Pick<Directives, "send">;
   readonly blobs: BlobStore;
   readonly enrolments: Enrolments;
   listOverlays(): Promise<readonly OverlaySummary[]>;

@@ -10,6 +10,7 @@ import { openBlobStore } from "../../images/open-blob-store.ts";
 import type { PendingMachine } from "../../inventory/inventory.ts";
 import { openInventory } from "../../inventory/open-inventory.ts";
 import type { Fleet, NodeStatus } from "../../sessions/fleet.ts";
+import { type DirectiveAction, type Directives, openDirectives } from "../../sessions/open-directives.ts";
 import type { ApiDependencies } from "./api-dependencies.ts";
 
 /** A controller for tests: real inventory and blob store in a temporary directory, everything else in memory. */
@@ -26,6 +27,8 @@ export interface TestSite extends AsyncDisposable {
   /** Puts a machine into the list of those waiting. */
   wait(claimCode: string, mac: string): Promise<PendingMachine>;
   readonly forgotten: string[];
+  /** What each node answers to a directive; a node without an entry has no session. */
+  readonly answers: Map<string, (action: DirectiveAction) => Promise<readonly string[]>>;
 }
 
 export const TEST_NOW = new Date("2026-11-20T12:00:00.000Z");
@@ -40,6 +43,11 @@ export async function openTestSite(): Promise<TestSite> {
   const events: MusterEvent[] = [];
   const findings: Finding[] = [];
   const forgotten: string[] = [];
+  const answers: TestSite["answers"] = new Map();
+  const nobody = openDirectives();
+  const directives: Pick<Directives, "send"> = {
+    send: async (node, action, options) => answers.get(node)?.(action) ?? nobody.send(node, action, options),
+  };
   const listeners = new Set<(event: MusterEvent) => void>();
   const happen = (event: Omit<MusterEvent, "id" | "at">): void => {
     const recorded = { ...event, id: events.length + 1, at: TEST_NOW };
@@ -88,6 +96,7 @@ export async function openTestSite(): Promise<TestSite> {
     findings,
     happen,
     forgotten,
+    answers,
     wait: (claimCode, mac) => {
       const bootMac = readMacAddress(mac);
       if (bootMac === undefined) throw new Error(`bad MAC in a test: ${mac}`);
@@ -116,6 +125,7 @@ export async function openTestSite(): Promise<TestSite> {
       inventory,
       telemetry,
       fleet,
+      directives,
       blobs,
       enrolments: {
         approve: async (claimCode, { name, fields }, author) =>
