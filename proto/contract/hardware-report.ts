@@ -74,6 +74,7 @@ export interface HardwareReport {
   };
   readonly networks: readonly {
     readonly name: string;
+    /** The one it was made with, also while it is in a bond. Absent for IP over InfiniBand. */
     readonly mac?: string;
     readonly driver?: string;
     readonly firmware?: string;
@@ -126,7 +127,8 @@ export interface HardwareReport {
     readonly subsystem?: string;
     readonly driver?: string;
     readonly link?: {
-      readonly speedGts: number;
+      /** Absent for GPUs and other accelerators: they lower it while they have nothing to do. */
+      readonly speedGts?: number;
       readonly width: number;
       readonly maxSpeedGts: number;
       readonly maxWidth: number;
@@ -149,6 +151,8 @@ export interface SlurmHardware {
   readonly coresPerSocket: number;
   readonly threadsPerCore: number;
   readonly realMemoryMib: number;
+  /** Which plugin of Slurm finds the GPUs; absent without GPUs. */
+  readonly autodetect?: "nvml" | "nvidia" | "rsmi";
   /** GPUs as Slurm's autodetection names and counts them, in its order. */
   readonly gres: readonly {
     readonly name: "gpu";
