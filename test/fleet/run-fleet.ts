@@ -1,0 +1,78 @@
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { errorSentence } from "#proto/contract/muster-error.ts";
+
+import { openControllerLink } from "../../agent/session/controller-link.ts";
+import { runSession } from "../../agent/session/run-session.ts";
+import { withSourceAddress } from "./bind-source-address.ts";
+import { fleetNode, type FleetReport, type FleetTask } from "./fleet-task.ts";
+import { bootSimulated, sessionHost, type SimulatedNode } from "./simulated-agent.ts";
+
+/** The process of some simulated nodes: boots them, keeps their sessions, reports on standard output until SIGTERM. */
+
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+const REPORT_EVERY_MS = 50;
+const BOOT_AGAIN_MS = 1000;
+
+const report: Writable<FleetReport> = {
+  ...{ enrolled: 0, sessions: 0, welcomes: 0, failures: 0, trouble: "" },
+  ...{ firstEnrolledAtMs: 0, lastEnrolledAtMs: 0, lastWelcomeAtMs: 0 },
+};
+
+const task = JSON.parse(process.argv[2] ?? "") as FleetTask;
+const stop = new AbortController();
+process.once("SIGTERM", () => {
+  stop.abort();
+  process.exit(0);
+});
+let last = "";
+setInterval(() => {
+  const line = JSON.stringify(report);
+  if (line !== last) process.stdout.write(`${line}\n`);
+  last = line;
+}, REPORT_EVERY_MS);
+
+const indexes = Array.from({ length: task.last - task.first + 1 }, (_, at) => task.first + at).values();
+await Promise.all(
+  Array.from({ length: task.atOnce }, async () => {
+    for (const index of indexes) {
+      const node = { ...fleetNode(index), root: join(task.directory, fleetNode(index).name) };
+      await withSourceAddress(node.address, () => boot(node));
+    }
+  }),
+);
+
+/** Returns when the node has a session, which goes on by itself. */
+async function boot(node: SimulatedNode): Promise<void> {
+  for (;;) {
+    try {
+      await bootSimulated(node, task.bootUrl, stop.signal);
+      break;
+    } catch (error) {
+      report.failures++;
+      report.trouble = `${node.name}: ${errorSentence(error)}`;
+      await sleep(BOOT_AGAIN_MS);
+    }
+  }
+  report.enrolled++;
+  report.firstEnrolledAtMs ||= Date.now();
+  report.lastEnrolledAtMs = Date.now();
+  const { promise: welcomed, resolve } = Promise.withResolvers<undefined>();
+  const log = (line: string): void => {
+    if (!/^session with .* open$/.test(line)) report.trouble = `${node.name}: ${line}`;
+  };
+  const { link, sessions } = openControllerLink(log);
+  link.onWelcome((_welcome, ended) => {
+    report.sessions++;
+    report.welcomes++;
+    report.lastWelcomeAtMs = Date.now();
+    ended.addEventListener("abort", () => report.sessions--, { once: true });
+    resolve(undefined);
+  });
+  runSession(sessionHost(node, log), sessions, stop.signal).catch((error: unknown) => {
+    log(`its agent ended: ${errorSentence(error)}`);
+  });
+  await welcomed;
+}
