@@ -1,6 +1,9 @@
+import { createServer, type Server as NetServer } from "node:net";
+
 import {
   Server,
   ServerCredentials,
+  ServerInterceptingCall,
   type ServerInterceptor,
   type ServerOptions,
   type ServiceDefinition,
@@ -8,10 +11,19 @@ import {
 } from "@grpc/grpc-js";
 
 import { MusterError } from "#proto/contract/muster-error.ts";
+import {
+  type Admission,
+  type ConnectionLimits,
+  type LimitedAddress,
+  openAdmission,
+  planConnectionLimits,
+} from "../admit-connections.ts";
 
 /** A listening gRPC server. Disposing lets calls end for a moment, then cuts them. */
 export interface GrpcServer extends AsyncDisposable {
   readonly port: number;
+  /** Ends the connection of a peer ("address:port", as calls name it) with all its calls. */
+  readonly cut: (peer: string) => void;
 }
 
 /** Where and as whom a server listens. */
@@ -23,6 +35,10 @@ export interface GrpcEndpoint {
   readonly keyPem: string;
   /** With it, every client must show a certificate this authority signed, before the first byte of a call. */
   readonly clientAuthorityPem?: string;
+  /** Default: those of 256 connections from one address. */
+  readonly limits?: ConnectionLimits;
+  /** An address was refused a connection; at most once a minute for each. */
+  readonly onLimited?: (limited: LimitedAddress) => void;
 }
 
 /** What a server offers and how much it takes. */
@@ -44,17 +60,27 @@ const COMMON_OPTIONS: ServerOptions = {
   // A node that lost power takes 30 s to be noticed, not the two hours of TCP.
   "grpc.keepalive_time_ms": 20_000,
   "grpc.keepalive_timeout_ms": 10_000,
+  // Nobody keeps a connection without a call on it; an agent that boots has one every few seconds.
+  "grpc.max_connection_idle_ms": 120_000,
   // An agent needs three at a time.
   "grpc.max_concurrent_streams": 32,
 };
 
-/** Starts a server with TLS. Throws `port-in-use` when it cannot listen. */
+/**
+ * Starts a server with TLS, behind limits on connections that cost an attacker more than us: they are accepted by a
+ * plain socket and handed to gRPC only when admitted. Throws `port-in-use` when it cannot listen.
+ */
 export async function startGrpcServer(endpoint: GrpcEndpoint, offer: GrpcOffer): Promise<GrpcServer> {
+  const admission = openAdmission(
+    endpoint.limits ?? planConnectionLimits(256),
+    () => performance.now(),
+    endpoint.onLimited ?? (() => undefined),
+  );
   const server = new Server({
     ...COMMON_OPTIONS,
     "grpc.max_receive_message_length": offer.maxRequestBytes,
     ...offer.options,
-    interceptors: [offer.guard],
+    interceptors: [noteCalls(admission), offer.guard],
   });
   for (const { definition, implementation } of offer.services) server.addService(definition, implementation);
   const { clientAuthorityPem } = endpoint;
@@ -63,25 +89,46 @@ export async function startGrpcServer(endpoint: GrpcEndpoint, offer: GrpcOffer):
     [{ cert_chain: Buffer.from(endpoint.certPem), private_key: Buffer.from(endpoint.keyPem) }],
     clientAuthorityPem !== undefined,
   );
-  const port = await listen(server, endpoint, credentials);
-  return { port, [Symbol.asyncDispose]: () => shutDown(server) };
+  const injector = server.createConnectionInjector(credentials);
+  const front = createServer({ noDelay: true }, (socket) => {
+    if (admission.admit(socket)) injector.injectConnection(socket);
+  });
+  const port = await listen(front, endpoint);
+  return {
+    port,
+    cut: (peer) => {
+      admission.cut(peer);
+    },
+    [Symbol.asyncDispose]: async () => {
+      front.close();
+      await shutDown(server);
+      admission[Symbol.dispose]();
+    },
+  };
 }
 
-function listen(server: Server, endpoint: GrpcEndpoint, credentials: ServerCredentials): Promise<number> {
+function noteCalls(admission: Admission): ServerInterceptor {
+  return (_method, call) => {
+    admission.called(call.getPeer());
+    return new ServerInterceptingCall(call);
+  };
+}
+
+function listen(front: NetServer, { address, port }: GrpcEndpoint): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(`${endpoint.address}:${endpoint.port}`, credentials, (error, port) => {
-      if (error === null) {
-        resolve(port);
-        return;
-      }
+    front.once("error", (error) => {
       reject(
         new MusterError({
           code: "port-in-use",
-          what: `cannot listen on ${endpoint.address} port ${endpoint.port}: ${error.message}`,
+          what: `cannot listen on ${address} port ${port}: ${error.message}`,
           fix: "stop what has the port (ss -ltnp), or choose another under `ports` in muster.yaml; the address must be one of this host",
           cause: error,
         }),
       );
+    });
+    front.listen({ port, host: address, backlog: 4096 }, () => {
+      const bound = front.address();
+      resolve(typeof bound === "object" && bound !== null ? bound.port : port);
     });
   });
 }
