@@ -81,6 +81,16 @@ export interface MusterConfig {
     readonly maxEvents: number;
     readonly maxBoots: number;
   };
+  readonly overlays: {
+    /** When nodes look at their runtime overlay by themselves: five or six fields, in each node's time zone. */
+    readonly schedule: string;
+    /** Each node waits for its own part of this after the schedule's moment. */
+    readonly jitterSeconds: number;
+    /** What a node does about files that were changed on it: put them right, or only say so. */
+    readonly onDrift: "repair" | "report";
+    /** Runtime overlays of every node, before its own. */
+    readonly runtime: readonly string[];
+  };
   readonly api: {
     /** Unix group that may use the socket. */
     readonly group: string;

@@ -32,6 +32,7 @@ const MINIMAL_CONFIG = {
   enrolment: { tokenSeconds: 600, certificateSeconds: 86_400, maxPending: 1000, rules: [] },
   blobs: { workers: 4, graceSeconds: 86_400 },
   telemetry: { keepDays: 90, maxEvents: 1_000_000, maxBoots: 100_000 },
+  overlays: { schedule: "*/5 * * * *", jitterSeconds: 60, onDrift: "repair", runtime: [] },
   api: { group: "muster", remote: false },
 };
 
@@ -79,6 +80,7 @@ describe("a configuration that is right", () => {
       boot: { ...MINIMAL_CONFIG.boot, image: "debian12" },
       enrolment: { ...MINIMAL_CONFIG.enrolment, rules: [rule] },
       blobs: { ...MINIMAL_CONFIG.blobs, workers: 8 },
+      overlays: { ...MINIMAL_CONFIG.overlays, runtime: ["chrony"] },
     });
   });
 
@@ -106,6 +108,28 @@ describe("a configuration that is right", () => {
 });
 
 describe("a configuration that is wrong", () => {
+  it("has no schedule nobody can keep, none that nodes would feel, and no overlay twice", () => {
+    const text = `${MINIMAL}overlays:
+  schedule: "*/5 * * *"
+  jitter: 2h
+  onDrift: ignore
+  runtime: [base, Base, base]
+`;
+    expect(linesOf(text)).toEqual([
+      'muster.yaml:6:13: overlays.schedule: "*/5 * * *" is not a schedule; write five fields as in crontab(5), for example "*/5 * * * *"',
+      'muster.yaml:7:11: overlays.jitter: "2h" is not between 0s and 1h',
+      'muster.yaml:8:12: overlays.onDrift: "ignore" is not one of repair, report',
+      'muster.yaml:9:19: overlays.runtime[1]: "Base" is not the name of an overlay',
+      "muster.yaml:9:25: overlays.runtime[2]: base is named twice",
+    ]);
+    expect(linesOf(`${MINIMAL}overlays: {schedule: "*/10 * * * * *"}\n`)).toEqual([
+      'muster.yaml:5:22: overlays.schedule: "*/10 * * * * *" comes more than once a minute; write one number in the field of seconds',
+    ]);
+    expect(
+      parseConfig(`${MINIMAL}overlays: {schedule: "30 0  4 * * *"}\n`, HOST).config?.overlays.schedule,
+    ).toBe("30 0 4 * * *");
+  });
+
   it("is told everything at once, each with its place", () => {
     const text = `controller:
   adress: 10.77.0.1
@@ -147,7 +171,7 @@ logging: verbose
       "muster.yaml:19:7: enrolment.rules[1].names: is missing",
       'muster.yaml:19:21: enrolment.rules[1].macPrefixes[0]: "01:00" is not the start of a MAC address; write whole bytes in hex, for example 52:54:00',
       'muster.yaml:21:11: api.remote: "yes" is neither true nor false',
-      "muster.yaml:22:1: logging: is not a key muster knows; the keys here are api, blobs, boot, controller, dhcp, enrolment, network, paths, ports, telemetry",
+      "muster.yaml:22:1: logging: is not a key muster knows; the keys here are api, blobs, boot, controller, dhcp, enrolment, network, overlays, paths, ports, telemetry",
     ]);
   });
 
@@ -184,7 +208,7 @@ logging: verbose
     [
       `${MINIMAL}  dns: &d [10.77.0.1]\nboot:\n  kernelArguments: *d\n`,
       [
-        "muster.yaml:7:20: boot.kernelArguments: is an alias, which muster.yaml does not have; write the value out",
+        "muster.yaml:7:20: boot.kernelArguments: is an alias, which muster does not take; write the value out",
       ],
     ],
     [

@@ -22,6 +22,7 @@ import {
   readPath,
   readPort,
   readRange,
+  readSchedule,
   textOf,
 } from "./scalar-readers.ts";
 import {
@@ -48,6 +49,7 @@ export type ParsedConfig =
   | { readonly config?: never; readonly findings: readonly ConfigFinding[] };
 
 const IMAGE_NAME = textOf(/^[a-z0-9][a-z0-9._-]{0,63}$/, "the name of an image");
+const OVERLAY_NAME = textOf(/^[a-z0-9][a-z0-9._-]{0,63}$/, "the name of an overlay");
 const NAME_SET = textOf(/^[\x21-\x7e]{1,1024}$/, "a node set", "for example c[001-999]");
 const SERIAL = textOf(/^[\x20-\x7e]{1,128}$/, "a serial number");
 const INTERFACE = textOf(/^[^\s/:]{1,15}$/, "the name of a network interface");
@@ -143,6 +145,8 @@ function readRoot(root: Section, host: HostDefaults, context: ReadContext): Must
   const maxBoots = telemetry.scalar("maxBoots", numberBetween(100, 10_000_000));
   telemetry.finish();
 
+  const overlays = readOverlays(root.section("overlays"), context);
+
   const api = root.section("api");
   const group = api.scalar("group", GROUP);
   const remote = api.scalar("remote", readBoolean);
@@ -194,7 +198,26 @@ function readRoot(root: Section, host: HostDefaults, context: ReadContext): Must
       maxEvents: maxEvents?.value ?? 1_000_000,
       maxBoots: maxBoots?.value ?? 100_000,
     },
+    overlays,
     api: { group: group?.value ?? "muster", remote: remote?.value ?? false },
+  };
+}
+
+function readOverlays(section: Section, context: ReadContext): MusterConfig["overlays"] {
+  const schedule = section.scalar("schedule", readSchedule);
+  const jitter = section.scalar("jitter", durationBetween("0s", "1h"));
+  const onDrift = section.scalar("onDrift", oneOf(["repair", "report"]));
+  const runtime = section.list("runtime", OVERLAY_NAME) ?? [];
+  const names = valuesOf(runtime);
+  runtime.forEach(({ value, at }, index) => {
+    if (names.indexOf(value) !== index) report(context, at, `${value} is named twice`);
+  });
+  section.finish();
+  return {
+    schedule: schedule?.value ?? "*/5 * * * *",
+    jitterSeconds: jitter?.value ?? 60,
+    onDrift: onDrift?.value ?? "repair",
+    runtime: names,
   };
 }
 

@@ -1,3 +1,5 @@
+import { validate as isCron } from "node-cron";
+
 import { closestWords } from "#proto/contract/closest-words.ts";
 import { readMacAddress } from "#proto/contract/mac-address.ts";
 
@@ -120,6 +122,23 @@ export function durationBetween(least: string, most: string): ScalarReader<numbe
       : problem(`${quoted(text)} is not between ${least} and ${most}`);
   };
 }
+
+/**
+ * A moment that comes again and again, as node-cron has it: five fields, or six with seconds in front. At most once
+ * a minute: what nodes do then must not be felt on them.
+ */
+export const readSchedule: ScalarReader<string> = (text) => {
+  const fields = text.trim().split(/\s+/);
+  if ((fields.length !== 5 && fields.length !== 6) || !isCron(fields.join(" "))) {
+    return problem(
+      `${quoted(text)} is not a schedule`,
+      'write five fields as in crontab(5), for example "*/5 * * * *"',
+    );
+  }
+  return fields.length === 6 && !/^\d+$/.test(fields[0] ?? "")
+    ? problem(`${quoted(text)} comes more than once a minute`, "write one number in the field of seconds")
+    : { value: fields.join(" ") };
+};
 
 /** The start of a MAC address, whole bytes, in the spelling of MacAddress: "52:54:00". */
 export const readMacPrefix: ScalarReader<string> = (text) => {

@@ -44,6 +44,8 @@ export interface Section {
   /** The mappings of a list. */
   sections(key: string): readonly Section[];
   has(key: string): boolean;
+  /** The keys there are, in their order; reading them asks for none. */
+  keys(): readonly { readonly name: string; readonly at: Place; readonly isMapping: boolean }[];
   finish(): void;
 }
 
@@ -88,6 +90,8 @@ export function openSection(node: Node | undefined, at: Place, context: ReadCont
   return {
     at,
     has: (key) => !isEmpty(entries.get(key)?.node),
+    keys: () =>
+      [...entries].map(([name, entry]) => ({ name, at: entry.keyAt, isMapping: isMap(entry.node) })),
     scalar: (key, read) => {
       const entry = take(key);
       if (entry === undefined || isEmpty(entry.node)) return undefined;
@@ -147,7 +151,7 @@ function readScalar<T>(
 
 /** Aliases are refused: nobody needs them in a file this small, and without them its size bounds the work. */
 function reportAlias(context: ReadContext, at: Place): void {
-  report(context, at, "is an alias, which muster.yaml does not have", "write the value out");
+  report(context, at, "is an alias, which muster does not take", "write the value out");
 }
 
 function isEmpty(node: Node | undefined): node is undefined {

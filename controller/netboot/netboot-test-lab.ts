@@ -109,6 +109,7 @@ export function testConfig(directory: string, program = "dnsmasq"): MusterConfig
     boot: { kernelArguments: [], giveUpAfterSeconds: 600, rebootAfterSeconds: 30 },
     enrolment: { tokenSeconds: 600, certificateSeconds: 3600, maxPending: 100, rules: [] },
     blobs: { workers: 1, graceSeconds: 60 },
+    overlays: { schedule: "*/5 * * * *", jitterSeconds: 60, onDrift: "repair", runtime: [] },
     telemetry: { keepDays: 1, maxEvents: 100, maxBoots: 100 },
     api: { group: "muster", remote: false },
   };
