@@ -1,4 +1,5 @@
 import type { Digest } from "#proto/contract/digest.ts";
+import type { HardwareReport } from "#proto/contract/hardware-report.ts";
 import type { MacAddress } from "#proto/contract/mac-address.ts";
 import type { NodeName } from "#proto/contract/node-name.ts";
 
@@ -137,6 +138,17 @@ export interface NodeIdentity {
   readonly expiresAt: Date;
 }
 
+/** What a machine said it is, in one boot of it. */
+export interface StoredHardware {
+  readonly node: NodeName;
+  readonly bootId: string;
+  /** Of the report as the node sent it: what both sides compare. */
+  readonly digest: Digest;
+  readonly report: HardwareReport;
+  /** When it last said so in this boot. */
+  readonly reportedAt: Date;
+}
+
 export interface ApiToken {
   readonly name: string;
   readonly createdAt: Date;
@@ -219,6 +231,17 @@ export interface Inventory extends AsyncDisposable {
 
   /** A secret kept for a node, made on first use: for example its ssh host keys. */
   findOrCreateSecret(node: NodeName, name: string, create: () => Promise<Uint8Array>): Promise<Uint8Array>;
+
+  /**
+   * Keeps what machines are, for the last five boots of each; equal reports of one node are kept once. The result has
+   * for each report the one that was the node's last known, when that is another one; undefined otherwise, and for a
+   * node that is gone by now.
+   */
+  recordHardware(reports: readonly StoredHardware[]): Promise<readonly (HardwareReport | undefined)[]>;
+  /** Digest of what a node reported in this boot; undefined: nothing yet. */
+  findHardwareDigest(node: NodeName, bootId: string): Promise<Digest | undefined>;
+  /** The last `boots` reports of each of the nodes, newest first within a node; nodes without one have none. */
+  listHardware(nodes: readonly NodeName[], boots: number): Promise<readonly StoredHardware[]>;
 
   addApiToken(name: string, hash: string): Promise<void>;
   useApiToken(hash: string, now: Date): Promise<ApiToken | undefined>;

@@ -9,7 +9,7 @@ type Migration = (db: Kysely<InventoryTables>) => Promise<void>;
  * The steps from an empty database to the present schema; the n-th brings it to version n. Steps are only
  * ever appended: released databases have run the earlier ones. Written so that PostgreSQL takes them too.
  */
-const MIGRATIONS: readonly Migration[] = [createFirstSchema, addRuntimeOverlays];
+const MIGRATIONS: readonly Migration[] = [createFirstSchema, addRuntimeOverlays, addHardware];
 
 /** The schema version this build reads and writes. */
 const SCHEMA_VERSION = MIGRATIONS.length;
@@ -178,4 +178,28 @@ async function addRuntimeOverlays(db: Kysely<InventoryTables>): Promise<void> {
     .alterTable("nodes")
     .addColumn("runtime_overlays_json", "text", (c) => c.notNull().defaultTo("[]"))
     .execute();
+}
+
+/**
+ * What machines report of themselves. Contents stand apart from boots, because most boots find what the one before
+ * found; they are per node, because serial numbers make no two nodes equal.
+ */
+async function addHardware(db: Kysely<InventoryTables>): Promise<void> {
+  await db.schema
+    .createTable("hardware_contents")
+    .addColumn("node", "text", (c) => c.notNull().references("nodes.name").onDelete("cascade"))
+    .addColumn("digest", "text", (c) => c.notNull())
+    .addColumn("report", sql`blob`, (c) => c.notNull())
+    .addPrimaryKeyConstraint("hardware_contents_key", ["node", "digest"])
+    .execute();
+  await db.schema
+    .createTable("hardware_boots")
+    .addColumn("id", "integer", (c) => c.primaryKey().autoIncrement())
+    .addColumn("node", "text", (c) => c.notNull().references("nodes.name").onDelete("cascade"))
+    .addColumn("boot_id", "text", (c) => c.notNull())
+    .addColumn("digest", "text", (c) => c.notNull())
+    .addColumn("reported_at", "text", (c) => c.notNull())
+    .addUniqueConstraint("hardware_boots_boot", ["node", "boot_id"])
+    .execute();
+  await db.schema.createIndex("hardware_boots_by_node").on("hardware_boots").columns(["node", "id"]).execute();
 }

@@ -19,6 +19,13 @@ import {
   requireNode,
   storeToken,
 } from "./store-enrolment.ts";
+import {
+  findHardwareDigest,
+  loadHardware,
+  packHardware,
+  recordHardware,
+  unpackHardware,
+} from "./store-hardware.ts";
 import { addImageVersion, deleteImage, listReferencedBlobs, loadImages, setChannel } from "./store-images.ts";
 import { addNodes, deleteNodes, loadNodes, recordMachine, updateNodes } from "./store-nodes.ts";
 
@@ -180,6 +187,21 @@ export async function openInventory(options: {
         })().finally(() => secretsInTheMaking.delete(key));
       secretsInTheMaking.set(key, making);
       return making;
+    },
+
+    recordHardware: async (reports) => {
+      const packed = await Promise.all(reports.map(packHardware));
+      const before = await inTransaction((tx) => recordHardware(tx, packed));
+      return Promise.all(
+        before.map(async (content) => (content === undefined ? undefined : unpackHardware(content))),
+      );
+    },
+    findHardwareDigest: async (node, bootId) => inSnapshot((tx) => findHardwareDigest(tx, node, bootId)),
+    listHardware: async (nodes, boots) => {
+      const found = await inSnapshot((tx) => loadHardware(tx, nodes, boots));
+      return Promise.all(
+        found.map(async ({ content, ...rest }) => ({ ...rest, report: await unpackHardware(content) })),
+      );
     },
 
     addApiToken: async (name, hash) => inTransaction((tx) => addApiToken(tx, name, hash, now())),

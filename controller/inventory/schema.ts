@@ -17,6 +17,8 @@ export interface InventoryTables {
   tokens: TokensTable;
   identities: IdentitiesTable;
   secrets: { node: string; name: string; value: Uint8Array };
+  hardware_contents: HardwareContentsTable;
+  hardware_boots: HardwareBootsTable;
   api_tokens: { name: string; hash: string; created_at: string; last_used_at: string | null };
 }
 
@@ -100,4 +102,22 @@ interface IdentitiesTable {
   certificate_serial: string;
   issued_at: string;
   expires_at: string;
+}
+
+interface HardwareContentsTable {
+  node: string;
+  /** Of the report as the node sent it. */
+  digest: string;
+  /** A HardwareReport as JSON, deflated (RFC 1950): a tenth of its size, in the file that is backed up. */
+  report: Uint8Array;
+}
+
+interface HardwareBootsTable {
+  /** Grows with each boot that reports for the first time. */
+  id: Generated<number>;
+  node: string;
+  boot_id: string;
+  /** In hardware_contents. */
+  digest: string;
+  reported_at: string;
 }
