@@ -1,3 +1,5 @@
+import { planMergedPaths } from "./plan-merged-paths.ts";
+
 /** Content of a file: at hand, or still on disk. */
 type FileContent = { readonly bytes: Buffer } | { readonly sourcePath: string; readonly sizeBytes: number };
 
@@ -29,48 +31,14 @@ export const MAX_INLINE_FILE_BYTES = 64 * 1024;
 /** All inline files of static overlays together: a boot plan is one gRPC message, 4 MiB at most by default. */
 const MAX_INLINE_BYTES = 1024 * 1024;
 
-/** What is known of one path while overlays are merged. */
-interface Merged {
-  /** Delete what the image has before anything is put there. */
-  readonly cleared: boolean;
-  readonly item: OverlayItem | undefined;
-}
-
 /**
- * Merges layers of items, the first lowest: for each path the last layer wins, as a whole. A deletion takes
- * away the path and all below it that earlier layers brought, and what the image has there. A file or link in
- * place of an earlier directory takes away what was below it; a file in place of a link replaces the link.
- * Within a layer deletions come first, whatever their place.
- *
- * The result is in the order to apply: a deletion before what replaces it, parents before children, otherwise
- * by path. Directories on the way that no layer names are left to the agent, which makes missing ones
- * 0755 root and leaves those of the image alone.
+ * The system overlay: the merged layers (see {@link planMergedPaths}) in the order to apply, and how the content
+ * of each file travels.
  */
 export function planSystemOverlay(layers: readonly (readonly OverlayItem[])[]): readonly PlannedItem[] {
-  const merged = new Map<string, Merged>();
-  // Every path that has ever had something below it: most items are not there, and need no search.
-  const parents = new Set<string>();
-  for (const layer of layers) {
-    const items = [...layer].sort(byPath);
-    for (const item of items) {
-      if (item.kind.type !== "deletion") continue;
-      if (parents.has(item.path)) forgetBelow(merged, item.path);
-      merged.set(item.path, { cleared: true, item: undefined });
-      for (const parent of parentsOf(item.path)) parents.add(parent);
-    }
-    for (const item of items) {
-      if (item.kind.type === "deletion") continue;
-      if (item.kind.type !== "directory" && parents.has(item.path)) forgetBelow(merged, item.path);
-      for (const parent of parentsOf(item.path)) {
-        parents.add(parent);
-        forgetObstacle(merged, parent);
-      }
-      merged.set(item.path, { cleared: merged.get(item.path)?.cleared ?? false, item });
-    }
-  }
   let inlineBytes = 0;
   const planned: PlannedItem[] = [];
-  for (const [path, { cleared, item }] of [...merged].sort(([a], [b]) => comparePaths(a, b))) {
+  for (const { path, cleared, item } of planMergedPaths(layers)) {
     if (cleared) planned.push({ item: deletionOf(path), as: "inline" });
     if (item === undefined) continue;
     const size = sizeToSpend(item);
@@ -92,37 +60,6 @@ function sizeToSpend(item: OverlayItem): number {
   return content.bytes.length > MAX_INLINE_FILE_BYTES ? content.bytes.length : 0;
 }
 
-function forgetBelow(merged: Map<string, Merged>, path: string): void {
-  for (const other of merged.keys()) if (other.startsWith(`${path}/`)) merged.delete(other);
-}
-
-/** Above a path there can only be directories: a file or link an earlier layer has there gives way. */
-function forgetObstacle(merged: Map<string, Merged>, above: string): void {
-  const found = merged.get(above);
-  if (found?.item === undefined || found.item.kind.type === "directory") return;
-  if (found.cleared) merged.set(above, { cleared: true, item: undefined });
-  else merged.delete(above);
-}
-
-/** "/a/b/c" : "/a/b", "/a". */
-function parentsOf(path: string): readonly string[] {
-  const parents: string[] = [];
-  for (let slash = path.lastIndexOf("/"); slash > 0; slash = path.lastIndexOf("/", slash - 1)) {
-    parents.push(path.slice(0, slash));
-  }
-  return parents;
-}
-
 function deletionOf(path: string): OverlayItem {
   return { path, mode: 0, uid: 0, gid: 0, xattrs: {}, kind: { type: "deletion" } };
-}
-
-function byPath(a: OverlayItem, b: OverlayItem): number {
-  return comparePaths(a.path, b.path);
-}
-
-/** By component, so that "/a/b" follows "/a" before "/a-b" does: a directory and its content stay together. */
-function comparePaths(a: string, b: string): number {
-  const [x, y] = [a.replaceAll("/", "\0"), b.replaceAll("/", "\0")];
-  return x < y ? -1 : x > y ? 1 : 0;
 }
