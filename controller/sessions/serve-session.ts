@@ -47,7 +47,7 @@ export type WelcomeParts = Pick<Welcome, "hardwareDigest" | "overlaySchedule" | 
 
 /** What sessions work with. */
 export interface SessionParts {
-  readonly inventory: Pick<Inventory, "findNode" | "findIdentity" | "recordIdentity" | "onNodesChanged">;
+  readonly inventory: Pick<Inventory, "listNodes" | "findIdentity" | "recordIdentity" | "onNodesChanged">;
   readonly authority: Pick<CertificateAuthority, "issueNode">;
   readonly fleet: Pick<Fleet, "sessionOpened" | "heartbeat" | "sessionReady" | "sessionClosed">;
   readonly heartbeatSeconds: number;
@@ -304,8 +304,11 @@ async function renew(
 }
 
 async function endDeleted(parts: SessionParts, sessions: Map<NodeName, OpenSession>): Promise<void> {
+  // One look for all of them: in a cluster's first boot every node is a change, and asking for each session each
+  // time took a fifth of musterd's time with 2,000 nodes.
+  const names = new Set((await parts.inventory.listNodes()).map(({ name }) => name));
   for (const [node, session] of [...sessions]) {
-    if ((await parts.inventory.findNode(node)) !== undefined) continue;
+    if (names.has(node)) continue;
     session.end(
       new MusterError({
         code: "certificate-refused",
