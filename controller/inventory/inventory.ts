@@ -149,6 +149,28 @@ export interface StoredHardware {
   readonly reportedAt: Date;
 }
 
+/** A boot whose identity is void: the node enrolled again, was revoked, or was deleted. */
+export interface DeniedBoot {
+  readonly node: NodeName;
+  readonly bootId: string;
+  /** Nothing that was sealed for the boot is good for longer. */
+  readonly until: Date;
+  /** A sentence for whoever is turned away. */
+  readonly why: string;
+}
+
+/** What people should look at, until they say that they have. */
+export interface NodeAlert {
+  readonly node: NodeName;
+  /** The kind of the event: "impostor". */
+  readonly kind: string;
+  readonly what: string;
+  readonly at: Date;
+}
+
+/** How long a boot stays denied: no ticket may be sealed for longer. */
+export const DENIED_SECONDS = 24 * 3600;
+
 export interface ApiToken {
   readonly name: string;
   readonly createdAt: Date;
@@ -224,10 +246,26 @@ export interface Inventory extends AsyncDisposable {
     keyHash: string,
     now: Date,
   ): Promise<StoredToken | "unknown" | "used" | "expired">;
+  /** Forgets tokens and denied boots that are past. */
   pruneTokens(now: Date): Promise<void>;
 
+  /** The node's earlier boot, if it was another, is denied from then on. */
   recordIdentity(identity: NodeIdentity): Promise<void>;
   findIdentity(node: NodeName): Promise<NodeIdentity | undefined>;
+
+  /** Voids the identities and tokens the nodes have now; nodes without are no error. Returns the boots denied by it. */
+  revokeIdentities(names: readonly NodeName[], author: Author): Promise<readonly DeniedBoot[]>;
+  /** Those that are denied now. */
+  listDeniedBoots(): Promise<readonly DeniedBoot[]>;
+  findDeniedBoot(node: NodeName, bootId: string): Promise<DeniedBoot | undefined>;
+  /** Called after each commit that denied boots (in this process). Returns the unsubscribe. */
+  onBootsDenied(listener: (boots: readonly DeniedBoot[]) => void): () => void;
+
+  /** The latest of a node replaces the one before. `node-unknown`. */
+  putAlert(alert: NodeAlert): Promise<void>;
+  listAlerts(): Promise<readonly NodeAlert[]>;
+  /** Returns those that were there. */
+  clearAlerts(names: readonly NodeName[], author: Author): Promise<readonly NodeAlert[]>;
 
   /** A secret kept for a node, made on first use: for example its ssh host keys. */
   findOrCreateSecret(node: NodeName, name: string, create: () => Promise<Uint8Array>): Promise<Uint8Array>;

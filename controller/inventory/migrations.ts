@@ -9,7 +9,7 @@ type Migration = (db: Kysely<InventoryTables>) => Promise<void>;
  * The steps from an empty database to the present schema; the n-th brings it to version n. Steps are only
  * ever appended: released databases have run the earlier ones. Written so that PostgreSQL takes them too.
  */
-const MIGRATIONS: readonly Migration[] = [createFirstSchema, addRuntimeOverlays, addHardware];
+const MIGRATIONS: readonly Migration[] = [createFirstSchema, addRuntimeOverlays, addHardware, addDenials];
 
 /** The schema version this build reads and writes. */
 const SCHEMA_VERSION = MIGRATIONS.length;
@@ -66,6 +66,27 @@ async function createFirstSchema(db: Kysely<InventoryTables>): Promise<void> {
     .addColumn("hash", "text", (c) => c.notNull().unique())
     .addColumn("created_at", "text", (c) => c.notNull())
     .addColumn("last_used_at", "text")
+    .execute();
+}
+
+/** Boots whose identity is void, for as long as tickets sealed for them are good; and what people should look at. */
+async function addDenials(db: Kysely<InventoryTables>): Promise<void> {
+  await db.schema
+    .createTable("denied_boots")
+    // No reference: a denial outlives its node.
+    .addColumn("node", "text", (c) => c.notNull())
+    .addColumn("boot_id", "text", (c) => c.notNull())
+    .addColumn("until", "text", (c) => c.notNull())
+    .addColumn("why", "text", (c) => c.notNull())
+    .addPrimaryKeyConstraint("denied_boots_key", ["node", "boot_id"])
+    .execute();
+  await db.schema.createIndex("denied_boots_by_end").on("denied_boots").column("until").execute();
+  await db.schema
+    .createTable("node_alerts")
+    .addColumn("node", "text", (c) => c.primaryKey().notNull().references("nodes.name").onDelete("cascade"))
+    .addColumn("kind", "text", (c) => c.notNull())
+    .addColumn("what", "text", (c) => c.notNull())
+    .addColumn("at", "text", (c) => c.notNull())
     .execute();
 }
 
@@ -201,5 +222,9 @@ async function addHardware(db: Kysely<InventoryTables>): Promise<void> {
     .addColumn("reported_at", "text", (c) => c.notNull())
     .addUniqueConstraint("hardware_boots_boot", ["node", "boot_id"])
     .execute();
-  await db.schema.createIndex("hardware_boots_by_node").on("hardware_boots").columns(["node", "id"]).execute();
+  await db.schema
+    .createIndex("hardware_boots_by_node")
+    .on("hardware_boots")
+    .columns(["node", "id"])
+    .execute();
 }

@@ -3,10 +3,12 @@ import { type Kysely, sql, type Transaction } from "kysely";
 import type { MacAddress } from "#proto/contract/mac-address.ts";
 import type { NodeName } from "#proto/contract/node-name.ts";
 import { databaseError } from "./database-error.ts";
-import type { Inventory, MachineId, Node } from "./inventory.ts";
+import type { DeniedBoot, Inventory, MachineId, Node } from "./inventory.ts";
 import { openDatabase } from "./open-database.ts";
 import type { InventoryTables } from "./schema.ts";
+import { clearAlerts, listAlerts, putAlert } from "./store-alerts.ts";
 import { addApiToken, deleteApiToken, listApiTokens, useApiToken } from "./store-api-tokens.ts";
+import { findDeniedBoot, listDeniedBoots, revokeIdentities } from "./store-denied-boots.ts";
 import {
   approvePending,
   consumeToken,
@@ -53,6 +55,7 @@ export async function openInventory(options: {
   const { path, now } = options;
   const database = await openDatabase(path);
   const listeners = new Set<() => void>();
+  const denialListeners = new Set<(boots: readonly DeniedBoot[]) => void>();
   const secretsInTheMaking = new Map<string, Promise<Uint8Array>>();
   let view: NodeView | undefined;
   let changesSeen = 0;
@@ -85,6 +88,17 @@ export async function openInventory(options: {
     const result = await inTransaction(work);
     nodesChanged();
     return result;
+  }
+
+  function bootsDenied(boots: readonly DeniedBoot[]): void {
+    if (boots.length === 0) return;
+    for (const listener of denialListeners) {
+      try {
+        listener(boots);
+      } catch (error) {
+        process.emitWarning(error instanceof Error ? error : String(error));
+      }
+    }
   }
 
   /** `renewed`: the view after the change, when making it is cheaper than reading it. */
@@ -127,7 +141,9 @@ export async function openInventory(options: {
       // would cost 45 ms a boot at 10,000 nodes.
       nodesChanged(view === undefined ? undefined : withMachine(view, name, machine));
     },
-    deleteNodes: async (names, author) => changingNodes((tx) => deleteNodes(tx, names, author, now())),
+    deleteNodes: async (names, author) => {
+      bootsDenied(await changingNodes((tx) => deleteNodes(tx, names, author, now())));
+    },
 
     listImages: async () => inSnapshot((tx) => loadImages(tx)),
     findImage: async (name) => (await inSnapshot((tx) => loadImages(tx, name)))[0],
@@ -149,12 +165,33 @@ export async function openInventory(options: {
     findToken: async (hash) => inSnapshot((tx) => findToken(tx, hash)),
     consumeToken: async (hash, keyHash, at) => inTransaction((tx) => consumeToken(tx, hash, keyHash, at)),
     pruneTokens: async (at) => {
-      await inTransaction((tx) =>
-        tx.deleteFrom("tokens").where("expires_at", "<=", at.toISOString()).execute(),
-      );
+      await inTransaction(async (tx) => {
+        await tx.deleteFrom("tokens").where("expires_at", "<=", at.toISOString()).execute();
+        await tx.deleteFrom("denied_boots").where("until", "<=", at.toISOString()).execute();
+      });
     },
-    recordIdentity: async (identity) => inTransaction((tx) => recordIdentity(tx, identity)),
+    recordIdentity: async (identity) => {
+      bootsDenied(await inTransaction((tx) => recordIdentity(tx, identity)));
+    },
     findIdentity: async (node) => inSnapshot((tx) => findIdentity(tx, node)),
+
+    revokeIdentities: async (names, author) => {
+      const denied = await inTransaction((tx) => revokeIdentities(tx, names, author, now()));
+      bootsDenied(denied);
+      return denied;
+    },
+    listDeniedBoots: async () => inSnapshot((tx) => listDeniedBoots(tx, now())),
+    findDeniedBoot: async (node, bootId) => inSnapshot((tx) => findDeniedBoot(tx, node, bootId, now())),
+    onBootsDenied: (listener) => {
+      denialListeners.add(listener);
+      return () => {
+        denialListeners.delete(listener);
+      };
+    },
+
+    putAlert: async (alert) => inTransaction((tx) => putAlert(tx, alert)),
+    listAlerts: async () => inSnapshot(listAlerts),
+    clearAlerts: async (names, author) => inTransaction((tx) => clearAlerts(tx, names, author, now())),
 
     findOrCreateSecret: async (node, name, create) => {
       const stored = (value?: Uint8Array) =>
@@ -217,6 +254,7 @@ export async function openInventory(options: {
     },
     [Symbol.asyncDispose]: async () => {
       listeners.clear();
+      denialListeners.clear();
       await database.close();
     },
   };

@@ -5,7 +5,7 @@ import type { InventoryTables } from "./schema.ts";
 
 /** One thing before and after a change; undefined where it did not exist. */
 export interface Change {
-  readonly kind: "node" | "image" | "channel";
+  readonly kind: "node" | "image" | "channel" | "identity" | "alert";
   readonly name: string;
   readonly before: object | undefined;
   readonly after: object | undefined;

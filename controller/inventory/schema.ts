@@ -17,6 +17,8 @@ export interface InventoryTables {
   tokens: TokensTable;
   identities: IdentitiesTable;
   secrets: { node: string; name: string; value: Uint8Array };
+  denied_boots: { node: string; boot_id: string; until: string; why: string };
+  node_alerts: { node: string; kind: string; what: string; at: string };
   hardware_contents: HardwareContentsTable;
   hardware_boots: HardwareBootsTable;
   api_tokens: { name: string; hash: string; created_at: string; last_used_at: string | null };
@@ -60,7 +62,7 @@ interface ChangesTable {
   at: string;
   author: string;
   reason: string | null;
-  /** "node", "image" or "channel", and its name. */
+  /** "node", "image", "channel", "identity" (revoked) or "alert" (cleared), and its name. */
   kind: string;
   name: string;
   /** The whole of it before and after; null before it existed and after it was deleted. */

@@ -3,9 +3,18 @@ import type { Kysely, Transaction } from "kysely";
 import type { MacAddress } from "#proto/contract/mac-address.ts";
 import { MusterError } from "#proto/contract/muster-error.ts";
 import type { NodeName } from "#proto/contract/node-name.ts";
-import type { Author, Inventory, Node, NodeIdentity, PendingMachine, StoredToken } from "./inventory.ts";
+import type {
+  Author,
+  DeniedBoot,
+  Inventory,
+  Node,
+  NodeIdentity,
+  PendingMachine,
+  StoredToken,
+} from "./inventory.ts";
 import { planApprovedFields } from "./plan-approved-fields.ts";
 import type { InventoryTables, TokensTable } from "./schema.ts";
+import { denyBoot } from "./store-denied-boots.ts";
 import { addNodes, loadNodesNamed, replaceNodes, unknownNodes } from "./store-nodes.ts";
 
 type Tx = Transaction<InventoryTables>;
@@ -133,8 +142,20 @@ export async function consumeToken(
   return token;
 }
 
-export async function recordIdentity(tx: Tx, identity: NodeIdentity): Promise<void> {
+/** Returns the boot it voids, if it voids one: another than its own. */
+export async function recordIdentity(tx: Tx, identity: NodeIdentity): Promise<readonly DeniedBoot[]> {
   await requireNode(tx, identity.node);
+  const { node, bootId } = identity;
+  const before = await tx
+    .selectFrom("identities")
+    .select("boot_id")
+    .where("node", "=", node)
+    .executeTakeFirst();
+  const why = `node ${node} has enrolled again since (boot ${bootId})`;
+  const denied =
+    before === undefined || before.boot_id === bootId
+      ? []
+      : [await denyBoot(tx, node, before.boot_id, why, identity.issuedAt)];
   const columns = {
     boot_id: identity.bootId,
     key_hash: identity.keyHash,
@@ -147,6 +168,7 @@ export async function recordIdentity(tx: Tx, identity: NodeIdentity): Promise<vo
     .values({ node: identity.node, ...columns })
     .onConflict((conflict) => conflict.column("node").doUpdateSet(columns))
     .execute();
+  return denied;
 }
 
 export async function findIdentity(tx: Reader, node: NodeName): Promise<NodeIdentity | undefined> {

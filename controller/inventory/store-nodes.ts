@@ -3,10 +3,11 @@ import type { Kysely, Transaction } from "kysely";
 import { MusterError } from "#proto/contract/muster-error.ts";
 import type { NodeName } from "#proto/contract/node-name.ts";
 import { compareNodeNames, foldNodeSet } from "#proto/contract/node-set.ts";
-import type { Author, Inventory, MachineId, Node } from "./inventory.ts";
+import type { Author, DeniedBoot, Inventory, MachineId, Node } from "./inventory.ts";
 import { deviceRows, nodeContent, nodeOfRow, nodeRow } from "./node-rows.ts";
-import { chunksOf, recordChanges, ROWS_PER_STATEMENT } from "./record-changes.ts";
+import { chunksOf, ROWS_PER_STATEMENT, recordChanges } from "./record-changes.ts";
 import type { DevicesTable, InventoryTables } from "./schema.ts";
+import { denyCurrentBoots } from "./store-denied-boots.ts";
 import { claimError, findClaimConflict, validateDevices } from "./validate-devices.ts";
 
 type Tx = Transaction<InventoryTables>;
@@ -185,9 +186,10 @@ export async function deleteNodes(
   names: readonly NodeName[],
   author: Author,
   now: Date,
-): Promise<void> {
+): Promise<readonly DeniedBoot[]> {
   const existing = await loadNodesNamed(tx, names);
   refuseUnknown(names, existing);
+  const denied = await denyCurrentBoots(tx, names, (node) => `node ${node} was deleted`, now);
   for (const part of chunksOf([...existing.keys()], ROWS_PER_STATEMENT)) {
     await tx.deleteFrom("nodes").where("name", "in", part).execute();
   }
@@ -202,6 +204,7 @@ export async function deleteNodes(
     author,
     now,
   );
+  return denied;
 }
 
 /** `node-unknown` for these names. */
