@@ -16,6 +16,7 @@ import { CONTROL_SOCKET_NAME, DEFAULT_CONFIG_PATH } from "./config/default-confi
 import type { MusterConfig } from "./config/muster-config.ts";
 import { readConfig } from "./config/read-config.ts";
 import { runDoctor } from "./doctor/run-doctor.ts";
+import { keepHardware } from "./hardware/keep-hardware.ts";
 import { openCertificateAuthority } from "./identity/certificate-authority.ts";
 import { mintToken } from "./identity/enrolment-tokens.ts";
 import { openEnrolments } from "./identity/open-enrolments.ts";
@@ -164,6 +165,7 @@ async function runController(
     }),
   );
   const directives = openDirectives();
+  const hardware = keepHardware({ inventory, telemetry, now });
   const sessions = stack.use(
     serveSession({
       inventory,
@@ -171,8 +173,12 @@ async function runController(
       fleet,
       heartbeatSeconds: HEARTBEAT_SECONDS,
       certificateSeconds: config.enrolment.certificateSeconds,
-      composeWelcome: async () => ({ hardwareDigest: "", overlaySchedule: undefined, agent: undefined }),
-      listeners: [directives],
+      composeWelcome: async ({ node, bootId }) => ({
+        hardwareDigest: await hardware.digestOf(node, bootId),
+        overlaySchedule: undefined,
+        agent: undefined,
+      }),
+      listeners: [directives, hardware],
       now,
       onBug,
     }),

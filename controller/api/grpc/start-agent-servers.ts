@@ -7,8 +7,8 @@ import { type GrpcEndpoint, type GrpcServer, startGrpcServer } from "./start-grp
 
 /** A request is a certificate request and a few strings: 64 KiB leaves room for 512 MAC addresses. */
 const MAX_ENROLMENT_BYTES = 64 * 1024;
-/** A failure report carries up to 64 KiB of kernel log; 1 MiB leaves room to grow. */
-const MAX_AGENT_BYTES = 1024 * 1024;
+/** A hardware report has at most 1 MiB, and what goes around it a few bytes; a failure's kernel log 64 KiB. */
+const MAX_AGENT_BYTES = (1024 + 64) * 1024;
 
 /** An agent that retries as fast as it may stays far below; a loop does not. */
 const PER_MACHINE: RateLimit = { perSecond: 10, burst: 20 };
