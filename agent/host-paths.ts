@@ -13,6 +13,9 @@ export interface HostPaths {
   readonly efi: string;
   readonly networkInterfaces: string;
   readonly pciDevices: string;
+  /** There is systemd as process 1: sd_booted(3). */
+  readonly systemd: string;
+  readonly sysrqTrigger: string;
   /** Written by /init and by the udhcpc script of the initramfs. */
   readonly initStarted: string;
   readonly agentStarting: string;
@@ -57,6 +60,8 @@ export function hostPathsAt(root: string): HostPaths {
     efi: at("sys/firmware/efi"),
     networkInterfaces: at("sys/class/net"),
     pciDevices: at("sys/bus/pci/devices"),
+    systemd: at("run/systemd/system"),
+    sysrqTrigger: at("proc/sysrq-trigger"),
     initStarted: at("run/muster/init-started"),
     agentStarting: at("run/muster/agent-starting"),
     lease: at("run/muster/lease.env"),

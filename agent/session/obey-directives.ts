@@ -1,6 +1,7 @@
 import { errorSentence, MusterError } from "#proto/contract/muster-error.ts";
 import type { Directive, DirectiveResult, Reboot, RunCheck } from "#proto/gen/muster/v1/directive.ts";
 
+import type { RebootAnswer } from "../reboot/reboot-machine.ts";
 import type { ControllerLink } from "./controller-link.ts";
 
 /** Carries out one kind of directive: lines of its result, or a MusterError. Ends when the signal aborts. */
@@ -11,15 +12,13 @@ export interface DirectiveHandlers {
   readonly refreshOverlay: DirectiveHandler<unknown>;
   readonly reportHardware: DirectiveHandler<unknown>;
   readonly runCheck: DirectiveHandler<RunCheck>;
-  /** Answers at once, and restarts the machine a moment later. */
-  readonly reboot: DirectiveHandler<Reboot>;
+  /** Answers first, then acts. While it does, nothing else is begun but a restart by force. */
+  readonly reboot: (action: Reboot) => Promise<RebootAnswer>;
 }
 
 /** What is under way. */
 export interface Obedience {
   readonly running: () => number;
-  /** Called each time nothing is under way any more. */
-  readonly onIdle: (listener: () => void) => void;
 }
 
 /** As many results are remembered: a controller asks again within seconds or never. */
@@ -40,11 +39,34 @@ export function obeyDirectives(
 ): Obedience {
   const results = new Map<string, DirectiveResult>();
   const running = new Set<string>();
-  const idle: (() => void)[] = [];
-  let isRebooting = false;
+  const afterAnswer = new Map<string, () => void>();
+  /** The restart under way; aborting it gives the way to the next. */
+  let restart: AbortController | undefined;
 
-  const act = async ({ action }: Directive, signal: AbortSignal): Promise<readonly string[]> => {
-    if (isRebooting) throw restarting();
+  const reboot = async (id: string, asked: Reboot, signal: AbortSignal): Promise<readonly string[]> => {
+    restart?.abort();
+    const mine = new AbortController();
+    restart = mine;
+    const failed = (error: unknown): void => {
+      if (mine.signal.aborted) return;
+      log(errorSentence(error));
+      restart = undefined;
+    };
+    try {
+      const { lines, act } = await handlers.reboot(asked);
+      // Nobody would wait for the answer any more, and so nobody expects the restart.
+      signal.throwIfAborted();
+      // Nobody waits for it after the answer: what goes wrong then goes to the journal.
+      afterAnswer.set(id, () => void act(mine.signal).catch(failed));
+      return lines;
+    } catch (error) {
+      failed(error);
+      throw error;
+    }
+  };
+  const act = async ({ id, action }: Directive, signal: AbortSignal): Promise<readonly string[]> => {
+    const isForced = action?.$case === "reboot" && action.value.force;
+    if (restart !== undefined && !isForced) throw restarting();
     switch (action?.$case) {
       case "refreshOverlay":
         return handlers.refreshOverlay(action.value, signal);
@@ -53,13 +75,7 @@ export function obeyDirectives(
       case "runCheck":
         return handlers.runCheck(action.value, signal);
       case "reboot":
-        isRebooting = true;
-        try {
-          return await handlers.reboot(action.value, signal);
-        } catch (error) {
-          isRebooting = false;
-          throw error;
-        }
+        return reboot(id, action.value, signal);
       case undefined:
         throw unknownAction();
     }
@@ -89,16 +105,11 @@ export function obeyDirectives(
       results.set(id, result);
       if (results.size > REMEMBERED) forgetOldest(results);
       link.send({ $case: "directiveResult", value: result });
-      if (running.size > 0) return;
-      for (const listener of idle) listener();
+      afterAnswer.get(id)?.();
+      afterAnswer.delete(id);
     });
   });
-  return {
-    running: () => running.size,
-    onIdle: (listener) => {
-      idle.push(listener);
-    },
-  };
+  return { running: () => running.size };
 }
 
 /** Aborts, and rejects `passed`, when the time is over. */
