@@ -188,7 +188,12 @@ test("a restart by force takes the place of one that hangs", async () => {
 test("a restart that cannot be begun is told in the journal, and the node obeys again", async () => {
   const { promise, reject } = Promise.withResolvers<undefined>();
   const agent = agentWith({
-    reboot: async () => ({ lines: ["restarting"], act: async () => void (await promise) }),
+    reboot: async () => ({
+      lines: ["restarting"],
+      act: async () => {
+        await promise;
+      },
+    }),
   });
   agent.tell("r", reboot(false));
   await agent.next();
