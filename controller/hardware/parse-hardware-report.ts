@@ -12,6 +12,8 @@ const MAX_REPORT_BYTES = 1024 * 1024;
 /** Longer than any string the schema lets through. */
 const MAX_TEXT = 8192;
 
+const PLAIN = /^(?:[!-~](?:[ -~]*[!-~])?)?$/;
+
 const SCHEMA = Compile(HardwareSchema);
 
 /** A report that can be kept and shown. */
@@ -40,7 +42,8 @@ export function parseHardwareReport(message: {
     const at = parsePrintable(first?.instancePath ?? "", 100);
     throw invalid(`${at === "" ? "it" : at} ${parsePrintable(first?.message ?? "is not right", 200)}`);
   }
-  return { digest, report: withPrintableTexts(report) };
+  makeTextsPrintable(report);
+  return { digest, report };
 }
 
 function parseJson(bytes: Uint8Array): unknown {
@@ -51,13 +54,16 @@ function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
-function withPrintableTexts<T>(value: T): T {
-  if (typeof value === "string") return parsePrintable(value, MAX_TEXT) as T;
-  if (Array.isArray(value)) return value.map(withPrintableTexts) as T;
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]: [string, unknown]) => [key, withPrintableTexts(item)]),
-  ) as T;
+/** Changes the value in place: it was just parsed, and nobody else has it. */
+function makeTextsPrintable(value: unknown): void {
+  if (typeof value !== "object" || value === null) return;
+  const fields = value as Record<string, unknown>;
+  for (const key of Object.keys(fields)) {
+    const field = fields[key];
+    if (typeof field !== "string") makeTextsPrintable(field);
+    // Nearly all are plain ASCII, and there are two thousand of them in the report of a large machine.
+    else if (!PLAIN.test(field)) fields[key] = parsePrintable(field, MAX_TEXT);
+  }
 }
 
 function invalid(why: string): MusterError {
