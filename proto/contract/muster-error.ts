@@ -78,6 +78,7 @@ export const ERROR_MEANINGS = {
   "controller-refused": UNAVAILABLE,
   "certificate-mismatch": DENIED,
   "boot-arguments-invalid": INVALID,
+  "hardware-unreadable": PRECONDITION,
   // agent: root file system
   "no-image": PRECONDITION,
   "kernel-mismatch": PRECONDITION,
