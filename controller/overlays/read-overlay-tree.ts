@@ -21,8 +21,10 @@ export interface OverlayReader {
    * The tree OVERLAYS/NAME/rootfs as items, without the top directory itself. Links are kept, never followed.
    * Throws `overlay-invalid` with everything that is wrong with the tree, or with the names of the overlays
    * there are when NAME is none of them.
+   *
+   * `onDirectory` is told of each directory before it is read: who watches it from then on misses nothing.
    */
-  read(name: string): Promise<readonly OverlayItem[]>;
+  read(name: string, onDirectory?: (path: string) => void): Promise<readonly OverlayItem[]>;
 }
 
 interface Found {
@@ -49,12 +51,12 @@ export function openOverlayReader(overlaysRoot: string): OverlayReader {
   }
 
   return {
-    read: async (name) => {
+    read: async (name, onDirectory = () => undefined) => {
       const root = await findRoot(overlaysRoot, name);
       const findings: string[] = [];
       const found: Found[] = [];
       try {
-        await walk(root, "", found, findings);
+        await walk(root, "", { found, findings, onDirectory });
         const xattrs = found.length > MAX_ENTRIES ? new Map<string, never>() : await readXattrs(root, found);
         const items = await Promise.all(found.map((each) => itemOf(each, xattrs, findings)));
         if (findings.length === 0) return items.filter((item) => item !== undefined);
@@ -104,7 +106,15 @@ async function isDirectory(path: string): Promise<boolean> {
   return (await lstat(path).catch(() => undefined))?.isDirectory() === true;
 }
 
-async function walk(root: string, below: string, found: Found[], findings: string[]): Promise<void> {
+interface Walk {
+  readonly found: Found[];
+  readonly findings: string[];
+  readonly onDirectory: (path: string) => void;
+}
+
+async function walk(root: string, below: string, into: Walk): Promise<void> {
+  const { found, findings, onDirectory } = into;
+  onDirectory(join(root, below));
   const names = await readdir(join(root, below), { encoding: "buffer" });
   for (const bytes of names.sort((a, b) => Buffer.compare(a, b))) {
     const name = bytes.toString("utf8");
@@ -124,7 +134,7 @@ async function walk(root: string, below: string, found: Found[], findings: strin
       if (findings.length === 0) findings.push(`it has more than ${MAX_ENTRIES} paths`);
       return;
     }
-    if (stats.isDirectory()) await walk(root, path, found, findings);
+    if (stats.isDirectory()) await walk(root, path, into);
   }
 }
 
