@@ -151,8 +151,6 @@ export interface SlurmHardware {
   readonly coresPerSocket: number;
   readonly threadsPerCore: number;
   readonly realMemoryMib: number;
-  /** Which plugin of Slurm finds the GPUs; absent without GPUs. */
-  readonly autodetect?: "nvml" | "nvidia" | "rsmi";
   /** GPUs as Slurm's autodetection names and counts them, in its order. */
   readonly gres: readonly {
     readonly name: "gpu";
