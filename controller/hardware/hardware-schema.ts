@@ -27,7 +27,6 @@ const Slurm = Type.Object({
   coresPerSocket: Count,
   threadsPerCore: Count,
   realMemoryMib: Count,
-  autodetect: Type.Optional(Type.Enum(["nvml", "nvidia", "rsmi"])),
   gres: Type.Array(
     Type.Object({
       name: Type.Literal("gpu"),
