@@ -1,5 +1,15 @@
-import type { SlurmHardware } from "#proto/contract/hardware-report.ts";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 
+import type { SlurmHardware } from "#proto/contract/hardware-report.ts";
+import { MusterError } from "#proto/contract/muster-error.ts";
+
+import { parseMemInfo } from "../boot/parse-meminfo.ts";
+import { gatherTopologyFiles } from "./gather-topology-files.ts";
+import { parsePageSize } from "./parse-page-size.ts";
+import { planRealMemory } from "./plan-memory-size.ts";
+import { planSlurmTopology } from "./plan-slurm-hardware.ts";
+import { readBytes } from "./read-sysfs.ts";
 import type { SlurmVersion } from "./slurm-version.ts";
 
 /** What one of Slurm's GPU plugins would find on the machine. */
@@ -12,11 +22,46 @@ export interface SlurmGpus {
 
 export interface SlurmFacts {
   readonly hardware: SlurmHardware;
+  readonly gpus: readonly SlurmGpus[];
   /** What slurmd complains about on stderr: sentences without a full stop. */
   readonly warnings: readonly string[];
 }
 
-/** What Slurm of that version finds on the machine whose root directory is `root` ("/": this one). */
-export async function gatherSlurmHardware(root: string, version: SlurmVersion): Promise<SlurmFacts> {
-  throw new Error(`not yet: ${root} ${version}`);
+/**
+ * What Slurm of that version finds on the machine whose root directory is `root` ("/": this one), under
+ * SlurmdParameters (25.11 and newer). Throws `hardware-unreadable` when /sys or /proc do not tell.
+ */
+export async function gatherSlurmHardware(
+  root: string,
+  version: SlurmVersion,
+  parameters?: string,
+): Promise<SlurmFacts> {
+  const counts = planSlurmTopology(gatherTopologyFiles(root), version, parameters);
+  if (counts === undefined) {
+    throw new MusterError({
+      code: "hardware-unreadable",
+      what: `${join(root, "sys/devices/system/cpu")} tells of no CPUs that Slurm could count`,
+      fix: "give the directory that holds proc and sys of a machine; on the machine itself, mount /sys",
+    });
+  }
+  const gpus: readonly SlurmGpus[] = [];
+  return {
+    hardware: {
+      ...counts.topology,
+      realMemoryMib: readRealMemory(root),
+      gres: gpus[0]?.gres ?? [],
+    },
+    gpus,
+    warnings: counts.warnings,
+  };
+}
+
+function readRealMemory(root: string): number {
+  const path = join(root, "proc/meminfo");
+  try {
+    const total = parseMemInfo(readFileSync(path, "utf8"), "MemTotal");
+    return planRealMemory(total, parsePageSize(readBytes(join(root, "proc/self/auxv"))));
+  } catch (cause) {
+    throw new MusterError({ code: "hardware-unreadable", what: `cannot read ${path}`, cause });
+  }
 }
