@@ -32,6 +32,10 @@ export interface HostPaths {
   readonly identity: string;
   readonly node: string;
   readonly stages: string;
+  /** The last hardware report of this boot. */
+  readonly hardware: string;
+  /** What the boot said on the console. */
+  readonly bootLog: string;
   /** Mount points. */
   readonly blobs: string;
   readonly layers: string;
@@ -73,6 +77,8 @@ export function hostPathsAt(root: string): HostPaths {
     identity: at("run/muster/identity"),
     node: at("run/muster/node.json"),
     stages: at("run/muster/stages.json"),
+    hardware: at("run/muster/hardware.json"),
+    bootLog: at("run/muster/boot.log"),
     blobs: at("run/muster/blobs"),
     layers: at("run/muster/layers"),
     writable: at("run/muster/rw"),
