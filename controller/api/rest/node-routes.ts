@@ -196,7 +196,7 @@ function staleRevision(deps: ApiDependencies, node: Node, update: Update): Reque
   );
 }
 
-function selectNodes(all: readonly Node[], names: readonly NodeName[]): readonly Node[] {
+export function selectNodes(all: readonly Node[], names: readonly NodeName[]): readonly Node[] {
   const byName = new Map(all.map((node) => [node.name as string, node]));
   const missing = names.filter((name) => !byName.has(name));
   if (missing.length > 0) throwUnknown(missing, byName.keys());
