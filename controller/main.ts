@@ -21,6 +21,7 @@ import { openCertificateAuthority } from "./identity/certificate-authority.ts";
 import { mintToken } from "./identity/enrolment-tokens.ts";
 import { openEnrolments } from "./identity/open-enrolments.ts";
 import { serveEnrollment } from "./identity/serve-enrollment.ts";
+import { watchImpostors } from "./identity/watch-impostors.ts";
 import { openBlobStore } from "./images/open-blob-store.ts";
 import { startBlobWorkers } from "./images/start-blob-workers.ts";
 import { openInventory } from "./inventory/open-inventory.ts";
@@ -140,6 +141,7 @@ async function runController(
       abandonAfterMs: (config.boot.giveUpAfterSeconds + ABANDON_MARGIN_SECONDS) * 1000,
     }),
   );
+  const impostors = stack.use(await watchImpostors({ inventory, telemetry, fleet, now, onBug }));
   const desk = openEnrolments({ inventory, telemetry, now });
 
   // gRPC.
@@ -179,6 +181,7 @@ async function runController(
         agent: undefined,
       }),
       listeners: [directives, hardware],
+      onImpostor: impostors.seen,
       now,
       onBug,
     }),
@@ -188,7 +191,8 @@ async function runController(
     authority,
     desk,
     fleet,
-    isUpInAnotherBoot: sessions.isUpInAnotherBoot,
+    isUp: sessions.isUp,
+    onImpostor: impostors.seen,
     telemetry,
     rules: config.enrolment.rules,
     maxPending: config.enrolment.maxPending,
@@ -224,6 +228,8 @@ async function runController(
         provisioning,
         session: sessions.server,
         findIdentity: (node) => inventory.findIdentity(node),
+        findDenied: (node, bootId) => inventory.findDeniedBoot(node, bootId),
+        onImpostor: impostors.seen,
         now,
         onBug,
       },
@@ -281,6 +287,7 @@ async function runController(
     telemetry,
     fleet,
     directives,
+    defaultImage: config.boot.image,
     blobs,
     enrolments: desk,
     listOverlays: () => listOverlays(config.paths.overlays),

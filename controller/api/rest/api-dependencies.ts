@@ -22,6 +22,8 @@ export interface ApiDependencies {
   readonly fleet: Fleet;
   /** What nodes are asked to do. */
   readonly directives: Pick<Directives, "send">;
+  /** Image of nodes that name none: boot.image of muster.yaml. */
+  readonly defaultImage: string | undefined;
   readonly blobs: BlobStore;
   readonly enrolments: Enrolments;
   listOverlays(): Promise<readonly OverlaySummary[]>;

@@ -27,6 +27,8 @@ export interface TestSite extends AsyncDisposable {
   /** Puts a machine into the list of those waiting. */
   wait(claimCode: string, mac: string): Promise<PendingMachine>;
   readonly forgotten: string[];
+  /** Nodes that answered that they restart. */
+  readonly restarted: string[];
   /** What each node answers to a directive; a node without an entry has no session. */
   readonly answers: Map<string, (action: DirectiveAction) => Promise<readonly string[]>>;
 }
@@ -43,6 +45,7 @@ export async function openTestSite(): Promise<TestSite> {
   const events: MusterEvent[] = [];
   const findings: Finding[] = [];
   const forgotten: string[] = [];
+  const restarted: string[] = [];
   const answers: TestSite["answers"] = new Map();
   const nobody = openDirectives();
   const directives: Pick<Directives, "send"> = {
@@ -74,6 +77,8 @@ export async function openTestSite(): Promise<TestSite> {
   const fleet: Fleet = {
     dhcpSeen: ignore,
     scriptServed: ignore,
+    scriptDisowned: ignore,
+    alerted: ignore,
     artifactServed: ignore,
     pendingSeen: ignore,
     enrolled: ignore,
@@ -84,6 +89,7 @@ export async function openTestSite(): Promise<TestSite> {
     heartbeat: ignore,
     sessionReady: ignore,
     sessionClosed: ignore,
+    restartAnswered: (node) => void restarted.push(node),
     forget: (node) => void forgotten.push(node),
     statusOf: (node: NodeName) => statuses.get(node) ?? { node, state: "new" },
     onChange: () => ignore,
@@ -96,6 +102,7 @@ export async function openTestSite(): Promise<TestSite> {
     findings,
     happen,
     forgotten,
+    restarted,
     answers,
     wait: (claimCode, mac) => {
       const bootMac = readMacAddress(mac);
@@ -126,6 +133,7 @@ export async function openTestSite(): Promise<TestSite> {
       telemetry,
       fleet,
       directives,
+      defaultImage: undefined,
       blobs,
       enrolments: {
         approve: async (claimCode, { name, fields }, author) =>

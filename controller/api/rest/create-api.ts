@@ -14,6 +14,8 @@ import { ERROR_MEANINGS, MusterError } from "#proto/contract/muster-error.ts";
 import type { Author } from "../../inventory/inventory.ts";
 import type { ApiAccess, ApiDependencies } from "./api-dependencies.ts";
 import { addBlobRoutes } from "./blob-routes.ts";
+import { addDirectiveRoutes } from "./directive-routes.ts";
+import { addHardwareRoutes } from "./hardware-routes.ts";
 import { hashToken } from "./hash-token.ts";
 import { addHistoryRoutes } from "./history-routes.ts";
 import { addImageRoutes } from "./image-routes.ts";
@@ -91,8 +93,10 @@ export async function createApi(deps: ApiDependencies, access: ApiAccess): Promi
   addImageRoutes(routes, deps);
   addBlobRoutes(routes, deps);
   addHistoryRoutes(routes, deps);
+  addHardwareRoutes(routes, deps);
   addSiteRoutes(routes, deps);
   addTokenRoutes(routes, deps);
+  addDirectiveRoutes(routes, deps);
   await api.ready();
   return api;
 }

@@ -196,7 +196,15 @@ function staleRevision(deps: ApiDependencies, node: Node, update: Update): Reque
   );
 }
 
-export function selectNodes(all: readonly Node[], names: readonly NodeName[]): readonly Node[] {
+/** The nodes of a set as text, in its order; `node-unknown` names what does not exist. */
+export async function selectNodeSet(
+  deps: Pick<ApiDependencies, "inventory">,
+  names: string,
+): Promise<readonly Node[]> {
+  return selectNodes(await deps.inventory.listNodes(), parseNodeSet(names));
+}
+
+function selectNodes(all: readonly Node[], names: readonly NodeName[]): readonly Node[] {
   const byName = new Map(all.map((node) => [node.name as string, node]));
   const missing = names.filter((name) => !byName.has(name));
   if (missing.length > 0) throwUnknown(missing, byName.keys());
