@@ -204,7 +204,7 @@ export async function selectNodeSet(
   return selectNodes(await deps.inventory.listNodes(), parseNodeSet(names));
 }
 
-function selectNodes(all: readonly Node[], names: readonly NodeName[]): readonly Node[] {
+export function selectNodes(all: readonly Node[], names: readonly NodeName[]): readonly Node[] {
   const byName = new Map(all.map((node) => [node.name as string, node]));
   const missing = names.filter((name) => !byName.has(name));
   if (missing.length > 0) throwUnknown(missing, byName.keys());
