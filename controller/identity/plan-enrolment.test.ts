@@ -9,7 +9,8 @@ const FACTS: EnrolmentFacts = {
   served: { oldest: 1, newest: 2 },
   redemption: "absent",
   redeemedNodeExists: false,
-  isUpInAnotherBoot: false,
+  isUp: false,
+  deniedWhy: undefined,
   knownNode: undefined,
   holdsIdentity: false,
   bootedNode: undefined,
@@ -22,7 +23,7 @@ const full = { isListed: false, count: 2, limit: 2 };
 
 function outcome(facts: Partial<EnrolmentFacts>): string {
   const decision = planEnrolment({ ...FACTS, ...facts });
-  if (decision.kind === "refuse") return decision.error.code;
+  if (decision.kind === "refuse") return `${decision.isImpostor ? "impostor: " : ""}${decision.error.code}`;
   return decision.kind === "accept" ? `accept ${decision.node}` : decision.kind;
 }
 
@@ -34,7 +35,16 @@ describe("planEnrolment", () => {
     ["token-refused", { redemption: { kind: "refused", reason: "used" }, approval: rule, knownNode: C001 }],
     ["enrolment-refused", { redemption: redeemed, redeemedNodeExists: false, approval: rule }],
     ["accept c001", { redemption: redeemed, redeemedNodeExists: true, knownNode: C001, pending: full }],
-    ["enrolment-refused", { redemption: redeemed, redeemedNodeExists: true, isUpInAnotherBoot: true }],
+    ["impostor: enrolment-refused", { redemption: redeemed, redeemedNodeExists: true, isUp: true }],
+    ["impostor: enrolment-refused", { knownNode: C001, isUp: true, approval: rule }],
+    ["impostor: enrolment-refused", { knownNode: C001, isUp: true, deniedWhy: "revoked" }],
+    ["impostor: certificate-refused", { bootedNode: "c001", knownNode: C001, isUp: true }],
+    [
+      "impostor: token-refused",
+      { redemption: { kind: "refused", reason: "expired" }, knownNode: C001, isUp: true },
+    ],
+    ["certificate-refused", { redemption: redeemed, redeemedNodeExists: true, deniedWhy: "revoked" }],
+    ["certificate-refused", { knownNode: C001, deniedWhy: "revoked" }],
     ["approve", { approval: rule, pending: full }],
     ["accept c001", { knownNode: C001, holdsIdentity: true, approval: rule, pending: full }],
     ["accept c001", { bootedNode: "c001", knownNode: C001, holdsIdentity: true, pending: full }],

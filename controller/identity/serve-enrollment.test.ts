@@ -203,11 +203,15 @@ describe("a node without a token", () => {
       bootId: "22222222-0000-0000-0000-000000000002",
     });
     await enrolAsNode(controller, again);
-    expect((await enrol(controller, machine).next())?.$case).toBe("pending");
+    await expect(refusalOf(machine)).rejects.toMatchObject({ code: "certificate-refused" });
     await controller.inventory.deleteNodes([C001], ROOT);
     await controller.addNode("c001", MAC);
     const orphan = { ...again, request: { ...again.request, token: "" } };
-    expect((await enrol(controller, orphan).next())?.$case).toBe("pending");
+    await expect(refusalOf(orphan)).rejects.toMatchObject({
+      code: "certificate-refused",
+      message: "this boot cannot become c001 again: node c001 was deleted",
+      fix: "restart the machine",
+    });
   });
 });
 

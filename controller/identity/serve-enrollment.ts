@@ -18,6 +18,7 @@ import type { EnrolmentDesk } from "./open-enrolments.ts";
 import { planApproval } from "./plan-approval.ts";
 import { type EnrolmentDecision, planEnrolment, type TokenRedemption } from "./plan-enrolment.ts";
 import { type EnrolFacts, validateEnrolRequest } from "./validate-enrol-request.ts";
+import type { ImpostorAttempt } from "./watch-impostors.ts";
 
 /** What enrolment works with. */
 export interface EnrollmentParts {
@@ -32,13 +33,15 @@ export interface EnrollmentParts {
       | "deletePending"
       | "recordIdentity"
       | "findIdentity"
+      | "findDeniedBoot"
       | "recordMachine"
     >;
   readonly authority: Pick<CertificateAuthority, "certificateDer" | "readRequest" | "issueNode">;
   readonly desk: EnrolmentDesk;
   readonly fleet: Pick<Fleet, "pendingSeen" | "enrolled">;
-  /** Whether the node answers in a session of another boot; takes seconds at most. */
-  readonly isUpInAnotherBoot: SessionService["isUpInAnotherBoot"];
+  /** Whether the node lives on in the boot of its session; takes seconds at most. */
+  readonly isUp: SessionService["isUp"];
+  readonly onImpostor: (attempt: ImpostorAttempt) => void;
   readonly telemetry: Pick<Telemetry, "recordEvent">;
   readonly rules: readonly ApprovalRule[];
   readonly maxPending: number;
@@ -91,7 +94,10 @@ async function enrol(
   for (let turn = 0; turn < MAX_TURNS; turn += 1) {
     signal.throwIfAborted();
     const decision = await decide(parts, facts, keyHash, address);
-    if (decision.kind === "refuse") throw decision.error;
+    if (decision.kind === "refuse") {
+      if (decision.isImpostor) await tellImpostor(parts, facts, address);
+      throw decision.error;
+    }
     if (decision.kind === "accept") {
       await accept(parts, call, facts, decision.node);
       return;
@@ -128,7 +134,10 @@ async function decide(
       ? await inventory.findNode(redemption.node)
       : undefined;
   const knownNode = await inventory.findNodeByMac(facts.bootMac);
-  const identity = knownNode === undefined ? undefined : await inventory.findIdentity(knownNode.name);
+  const claimed = (redeemedNode ?? knownNode)?.name;
+  const identity = claimed === undefined ? undefined : await inventory.findIdentity(claimed);
+  const holdsIdentity = identity?.keyHash === keyHash && identity.bootId === facts.bootId;
+  const isApproved = facts.token === undefined && redemption !== "absent";
   const taken = parts.rules.length === 0 ? [] : (await inventory.listNodes()).map((node) => node.name);
   const pending = await inventory.listPending();
   const isListed = pending.some((machine) => machine.machineKey === facts.machineKey);
@@ -138,17 +147,28 @@ async function decide(
     served: { oldest: OLDEST_SERVED_PROTOCOL_VERSION, newest: PROTOCOL_VERSION + 1 },
     redemption,
     redeemedNodeExists: redeemedNode !== undefined,
-    // An operator's approval stands over a session: that is how a node's hardware is replaced while the old is on.
-    isUpInAnotherBoot:
-      facts.token !== undefined &&
-      redeemedNode !== undefined &&
-      (await parts.isUpInAnotherBoot(redeemedNode.name, facts.bootId)),
+    isUp: claimed !== undefined && !holdsIdentity && !isApproved && (await parts.isUp(claimed)),
+    deniedWhy:
+      claimed === undefined ? undefined : (await inventory.findDeniedBoot(claimed, facts.bootId))?.why,
     knownNode: knownNode?.name,
     bootedNode: facts.bootedNode,
-    holdsIdentity: identity?.keyHash === keyHash && identity.bootId === facts.bootId,
+    holdsIdentity,
     approval: planApproval(parts.rules, { ...facts, address }, new Set(taken)),
     pending: { isListed, count: await countAfterPruning(parts, pending), limit: parts.maxPending },
   });
+}
+
+async function tellImpostor(parts: EnrollmentParts, facts: EnrolFacts, address: string): Promise<void> {
+  const node = (await parts.inventory.findNodeByMac(facts.bootMac))?.name;
+  if (node === undefined) return;
+  const { bootMac: mac, smbiosUuid, serial } = facts;
+  const presented =
+    facts.bootedNode !== undefined
+      ? "the name of a booted node and a key that is not its"
+      : facts.token === undefined
+        ? "its MAC address"
+        : "a one-time token";
+  parts.onImpostor({ node, address, mac, smbiosUuid, serial, presented });
 }
 
 async function redeem(

@@ -249,7 +249,7 @@ export interface Inventory extends AsyncDisposable {
   /** Forgets tokens and denied boots that are past. */
   pruneTokens(now: Date): Promise<void>;
 
-  /** The node's earlier boot, if it was another, is denied from then on. */
+  /** The node's earlier boot, if it was another, is denied from then on. `certificate-refused` for a denied boot. */
   recordIdentity(identity: NodeIdentity): Promise<void>;
   findIdentity(node: NodeName): Promise<NodeIdentity | undefined>;
 

@@ -14,7 +14,7 @@ import type {
 } from "./inventory.ts";
 import { planApprovedFields } from "./plan-approved-fields.ts";
 import type { InventoryTables, TokensTable } from "./schema.ts";
-import { denyBoot } from "./store-denied-boots.ts";
+import { denyBoot, findDeniedBoot } from "./store-denied-boots.ts";
 import { addNodes, loadNodesNamed, replaceNodes, unknownNodes } from "./store-nodes.ts";
 
 type Tx = Transaction<InventoryTables>;
@@ -146,6 +146,11 @@ export async function consumeToken(
 export async function recordIdentity(tx: Tx, identity: NodeIdentity): Promise<readonly DeniedBoot[]> {
   await requireNode(tx, identity.node);
   const { node, bootId } = identity;
+  // Looked at here, where nobody can come between: a renewal under way must not bring back what was revoked.
+  const denial = await findDeniedBoot(tx, node, bootId, identity.issuedAt);
+  if (denial !== undefined) {
+    throw new MusterError({ code: "certificate-refused", what: denial.why, fix: "restart the machine" });
+  }
   const before = await tx
     .selectFrom("identities")
     .select("boot_id")

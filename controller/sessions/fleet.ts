@@ -5,6 +5,7 @@ import type { BootFailure, StageRecord } from "../events/telemetry.ts";
 /**
  * What a node is doing, as far as the controller can tell.
  * new: in the inventory, never seen. booting: between its boot script and its session being ready.
+ * Also `booting`, at stage "restarting", when it was told to restart and its session is gone.
  * ready: session open and the node said so. unreachable: its session is gone and it has not booted since.
  * failed: its last boot ended in a failure and no newer boot has begun.
  * (`pending` machines are not nodes yet: see PendingMachine.)
@@ -26,6 +27,16 @@ export interface NodeStatus {
   readonly bootMs?: number;
   readonly lastSeenAt?: Date;
   readonly failure?: BootFailure;
+  /** What people should look at. */
+  readonly alert?: NodeStatusAlert;
+}
+
+/** A warning that stays with a node until it is cleared. */
+export interface NodeStatusAlert {
+  /** The kind of the event it began with: "impostor". */
+  readonly kind: string;
+  readonly what: string;
+  readonly at: Date;
 }
 
 /** A stage as the agent reports it: milliseconds since its kernel started. */
@@ -48,6 +59,10 @@ export interface Fleet {
     client: { readonly mac: MacAddress; readonly address: string; readonly node?: NodeName },
     at: Date,
   ): void;
+  /** The script that was served last for a node that has a session went to somebody else: the node answers. */
+  scriptDisowned(node: NodeName, at: Date): void;
+  /** The node has an alert, or has none any more. */
+  alerted(node: NodeName, alert: NodeStatusAlert | undefined): void;
   /** iPXE at this address was sent a kernel or an initramfs. */
   artifactServed(address: string, name: string, sizeBytes: number, startedAt: Date, endedAt: Date): void;
   /** The machine waits for approval. */
@@ -73,6 +88,8 @@ export interface Fleet {
   heartbeat(node: NodeName, bootId: string, at: Date): void;
   sessionReady(node: NodeName, boot: AgentStages, at: Date): void;
   sessionClosed(node: NodeName, bootId: string, at: Date): void;
+  /** The node answered that it restarts: its session ends any moment, and that is no trouble. */
+  restartAnswered(node: NodeName, at: Date): void;
   /** The node was deleted. */
   forget(node: NodeName): void;
   statusOf(node: NodeName): NodeStatus;

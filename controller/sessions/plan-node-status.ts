@@ -14,6 +14,9 @@ export interface TrackedNode {
   address: string | undefined;
   agentVersion: string | undefined;
   lastSeenMs: number | undefined;
+  /** When it answered that it restarts; undefined once another boot began. */
+  restartMs: number | undefined;
+  alert: NodeStatus["alert"];
 }
 
 /**
@@ -24,22 +27,27 @@ export interface TrackedNode {
  * | none      | -                   | new         |
  * | booting   | -                   | booting     |
  * | ready     | yes                 | ready       |
+ * | ready     | no, it restarts     | booting     |
  * | ready     | no                  | unreachable |
  * | failed    | -                   | failed      |
  * | abandoned | -                   | failed      |
  */
-export function planNodeState({ boot, session }: TrackedNode): NodeState {
+export function planNodeState({ boot, session, restartMs }: TrackedNode): NodeState {
   if (boot === undefined) return "new";
   switch (boot.outcome) {
     case "booting":
       return "booting";
     case "ready":
-      return session !== undefined && session.bootId === boot.bootId ? "ready" : "unreachable";
+      if (session !== undefined && session.bootId === boot.bootId) return "ready";
+      return restartMs === undefined ? "unreachable" : "booting";
     case "failed":
     case "abandoned":
       return "failed";
   }
 }
+
+/** Not a stage of any boot: it has answered that it restarts. */
+const RESTARTING = "restarting";
 
 /** The live view of a node. */
 export function planNodeStatus(tracked: TrackedNode): NodeStatus {
@@ -48,9 +56,11 @@ export function planNodeStatus(tracked: TrackedNode): NodeStatus {
   const stage =
     state === "failed"
       ? boot?.failure?.stage
-      : state === "booting" && boot !== undefined
-        ? stageOf(boot)
-        : undefined;
+      : boot?.outcome === "ready" && tracked.restartMs !== undefined
+        ? RESTARTING
+        : state === "booting" && boot !== undefined
+          ? stageOf(boot)
+          : undefined;
   const isCurrent = session !== undefined && session.bootId === boot?.bootId;
   const agentVersion = isCurrent ? session.agentVersion : tracked.agentVersion;
   return {
@@ -65,5 +75,6 @@ export function planNodeStatus(tracked: TrackedNode): NodeStatus {
     ...(boot?.readyMs === undefined ? {} : { bootMs: boot.readyMs - startOf(boot) }),
     ...(tracked.lastSeenMs === undefined ? {} : { lastSeenAt: new Date(tracked.lastSeenMs) }),
     ...(boot?.failure === undefined ? {} : { failure: boot.failure }),
+    ...(tracked.alert === undefined ? {} : { alert: tracked.alert }),
   };
 }

@@ -14,9 +14,11 @@ import type {
 import { grpcErrorFrom } from "#proto/host/grpc-errors.ts";
 import { nodeOf, type VerifiedNode } from "../api/grpc/authorize-calls.ts";
 import type { CertificateAuthority } from "../identity/certificate-authority.ts";
-import type { Inventory } from "../inventory/inventory.ts";
+import type { ImpostorAttempt } from "../identity/watch-impostors.ts";
+import type { DeniedBoot, Inventory } from "../inventory/inventory.ts";
 import type { Fleet } from "./fleet.ts";
 import { parsePrintable, parseStages } from "./parse-boot-report.ts";
+import { type Liveness, watchLiveness } from "./watch-liveness.ts";
 
 type AgentMessage = NonNullable<ConnectRequest["message"]>;
 type ControllerMessage = NonNullable<ConnectResponse["message"]>;
@@ -47,7 +49,7 @@ export type WelcomeParts = Pick<Welcome, "hardwareDigest" | "overlaySchedule" | 
 
 /** What sessions work with. */
 export interface SessionParts {
-  readonly inventory: Pick<Inventory, "listNodes" | "findIdentity" | "recordIdentity" | "onNodesChanged">;
+  readonly inventory: Pick<Inventory, "findIdentity" | "recordIdentity" | "onBootsDenied">;
   readonly authority: Pick<CertificateAuthority, "issueNode">;
   readonly fleet: Pick<Fleet, "sessionOpened" | "heartbeat" | "sessionReady" | "sessionClosed">;
   readonly heartbeatSeconds: number;
@@ -55,11 +57,12 @@ export interface SessionParts {
   /** What else a node is told at its welcome. */
   readonly composeWelcome: (node: VerifiedNode, hello: Hello) => Promise<WelcomeParts>;
   readonly listeners: readonly SessionListener[];
+  readonly onImpostor: (attempt: ImpostorAttempt) => void;
   readonly now: () => Date;
   readonly onBug: (error: unknown, method: string) => void;
 }
 
-/** The Session service and its open sessions. Disposing ends its watch over deleted nodes. */
+/** The Session service and its open sessions. Disposing ends its watch over boots whose identity becomes void. */
 export interface SessionService extends Disposable {
   readonly server: SessionServer;
   readonly openSessions: () => number;
@@ -67,11 +70,8 @@ export interface SessionService extends Disposable {
   readonly find: (node: NodeName) => LiveSession | undefined;
   /** Ends the session of a node, if it has one. */
   readonly end: (node: NodeName, why: MusterError) => void;
-  /**
-   * Whether the node is up in another boot than `bootId`: it has a session, and answers when it is greeted anew.
-   * A machine that restarted resets the old connection, so the answer "no" comes at once then.
-   */
-  readonly isUpInAnotherBoot: (node: NodeName, bootId: string) => Promise<boolean>;
+  /** Whether the node lives on in the boot of its session: see {@link Liveness.isUp}. */
+  readonly isUp: Liveness["isUp"];
 }
 
 type Stream = ServerDuplexStream<ConnectRequest, ConnectResponse>;
@@ -81,13 +81,8 @@ interface OpenSession {
   readonly live: LiveSession;
   readonly end: (error: MusterError) => void;
   certificateExpiresAt: Date;
-  readonly greet: () => void;
-  /** Told once whether the node said anything more. */
-  readonly waiting: Set<(heard: boolean) => void>;
 }
 
-/** A node under full load may take seconds to answer; one that is gone without a trace costs its successor this long. */
-const ANSWER_DEADLINE_MS = 8000;
 /** A stream that does not say hello has no business here. */
 const HELLO_DEADLINE_MS = 15_000;
 /** A renewal costs two signatures; one agent needs a few a day. */
@@ -98,20 +93,23 @@ const MAX_WORD = 64;
 /**
  * Serves the one long-lived stream of each booted node.
  *
- * A stream ends when its node is deleted, when the node opens another one, and when its certificate expired
- * without being renewed: a stream must not live on rights that a new call would no longer have.
+ * A stream ends when the identity of its boot becomes void (deleted, revoked, enrolled again), when the node opens
+ * another one, and when its certificate expired without being renewed: a stream must not live on rights that a new
+ * call would no longer have.
  */
 export function serveSession(parts: SessionParts): SessionService {
   const sessions = new Map<NodeName, OpenSession>();
-  const unsubscribe = parts.inventory.onNodesChanged(() => {
-    endDeleted(parts, sessions).catch((error: unknown) => {
-      parts.onBug(error, "Connect");
-    });
+  const liveness = watchLiveness(() => performance.now());
+  const unsubscribe = parts.inventory.onBootsDenied((boots) => {
+    for (const denied of boots) {
+      const session = sessions.get(denied.node);
+      if (session?.caller.bootId === denied.bootId) session.end(identityVoid(denied));
+    }
   });
   return {
     server: {
       connect: (stream) => {
-        runSession(parts, sessions, stream);
+        runSession(parts, sessions, liveness, stream);
       },
     },
     openSessions: () => sessions.size,
@@ -119,41 +117,29 @@ export function serveSession(parts: SessionParts): SessionService {
     end: (node, why) => {
       sessions.get(node)?.end(why);
     },
-    isUpInAnotherBoot: async (node, bootId) => {
-      const session = sessions.get(node);
-      return session !== undefined && session.caller.bootId !== bootId && (await answers(session));
-    },
+    isUp: (node) => liveness.isUp(node),
     [Symbol.dispose]: unsubscribe,
   };
 }
 
-function answers(session: OpenSession): Promise<boolean> {
-  return new Promise((resolve) => {
-    const settle = (heard: boolean): void => {
-      clearTimeout(timer);
-      session.waiting.delete(settle);
-      resolve(heard);
-    };
-    const timer = setTimeout(() => {
-      settle(false);
-    }, ANSWER_DEADLINE_MS);
-    session.waiting.add(settle);
-    session.greet();
-  });
-}
-
-function runSession(parts: SessionParts, sessions: Map<NodeName, OpenSession>, stream: Stream): void {
+function runSession(
+  parts: SessionParts,
+  sessions: Map<NodeName, OpenSession>,
+  liveness: Liveness,
+  stream: Stream,
+): void {
   const caller = nodeOf(stream);
   let session: OpenSession | undefined;
   let renewedAt = -Infinity;
   let ended = false;
   let isReady = false;
+  const hasEnded = (): boolean => ended;
   const close = (): void => {
     ended = true;
     clearTimeout(helloTimer);
-    for (const settle of session?.waiting ?? []) settle(false);
     if (session === undefined || sessions.get(caller.node) !== session) return;
     sessions.delete(caller.node);
+    liveness.closed(caller.node);
     parts.fleet.sessionClosed(caller.node, caller.bootId, parts.now());
     for (const { closed } of parts.listeners) closed?.(session.live);
   };
@@ -171,16 +157,21 @@ function runSession(parts: SessionParts, sessions: Map<NodeName, OpenSession>, s
     if (message?.$case === "hello") {
       if (session !== undefined) throw invalid("a second hello on one stream");
       clearTimeout(helloTimer);
-      const greet = (): void => {
-        stream.write({ message: welcome(parts, NOTHING_MORE) });
-      };
+      await refuseSecondClaimant(parts, sessions, liveness, caller);
+      // The stream may have ended meanwhile; the compiler believes that it cannot.
+      if (hasEnded()) return;
       const { node, bootId, address, certificateExpiresAt } = caller;
       const send = (response: ControllerMessage): void => {
         if (!ended) stream.write({ message: response });
       };
       const live = { node, bootId, address, send };
-      session = { caller, live, end: fail, certificateExpiresAt, greet, waiting: new Set() };
+      session = { caller, live, end: fail, certificateExpiresAt };
       open(parts, sessions, session, message.value);
+      liveness.opened(node, bootId, () => {
+        send(welcome(parts, NOTHING_MORE));
+      });
+      // Revoked after the guard let the call in: now that the session is listed, nothing can slip through.
+      await requireIdentity(parts, caller);
       const more = await parts.composeWelcome(caller, message.value);
       send(welcome(parts, more));
       for (const { opened } of parts.listeners) opened?.(live, message.value);
@@ -195,7 +186,7 @@ function runSession(parts: SessionParts, sessions: Map<NodeName, OpenSession>, s
       });
     }
     parts.fleet.heartbeat(caller.node, caller.bootId, parts.now());
-    for (const settle of session.waiting) settle(true);
+    liveness.heard(caller.node);
     // Undefined: a message of a newer agent. Ignoring it is what lets releases differ by one.
     if (message === undefined) return;
     switch (message.$case) {
@@ -278,14 +269,7 @@ async function renew(
   request: RenewCertificate,
 ): Promise<Awaited<ReturnType<CertificateAuthority["issueNode"]>>> {
   if (request.certificateRequest.length > MAX_CSR_BYTES) throw invalid("a certificate request of over 4 KiB");
-  const identity = await parts.inventory.findIdentity(caller.node);
-  if (identity?.bootId !== caller.bootId) {
-    throw new MusterError({
-      code: "certificate-refused",
-      what: `${caller.node} was deleted or has enrolled again since`,
-      fix: "power-cycle the node: each boot gets a new certificate",
-    });
-  }
+  await requireIdentity(parts, caller);
   const issued = await parts.authority.issueNode({
     csrDer: request.certificateRequest,
     node: caller.node,
@@ -303,20 +287,43 @@ async function renew(
   return issued;
 }
 
-async function endDeleted(parts: SessionParts, sessions: Map<NodeName, OpenSession>): Promise<void> {
-  // One look for all of them: in a cluster's first boot every node is a change, and asking for each session each
-  // time took a fifth of musterd's time with 2,000 nodes.
-  const names = new Set((await parts.inventory.listNodes()).map(({ name }) => name));
-  for (const [node, session] of [...sessions]) {
-    if (names.has(node)) continue;
-    session.end(
-      new MusterError({
-        code: "certificate-refused",
-        what: `node ${node} was deleted`,
-        fix: "add it again, then power-cycle it",
-      }),
-    );
-  }
+async function requireIdentity(parts: SessionParts, caller: VerifiedNode): Promise<void> {
+  const identity = await parts.inventory.findIdentity(caller.node);
+  if (identity?.bootId === caller.bootId) return;
+  throw new MusterError({
+    code: "certificate-refused",
+    what: `${caller.node} was deleted or revoked, or has enrolled again since`,
+    fix: "power-cycle the node: each boot gets a new certificate",
+  });
+}
+
+/**
+ * The key and certificate of a node can be copied by root of it. Whoever comes with them from elsewhere while the
+ * node is up is not the node; one that changed its address does not answer at the old one.
+ */
+async function refuseSecondClaimant(
+  parts: SessionParts,
+  sessions: ReadonlyMap<NodeName, OpenSession>,
+  liveness: Liveness,
+  caller: VerifiedNode & { readonly address: string },
+): Promise<void> {
+  const { node, address } = caller;
+  const earlier = sessions.get(node);
+  if (earlier === undefined || earlier.caller.address === address || !(await liveness.isUp(node))) return;
+  parts.onImpostor({ node, address, presented: "the certificate of its present boot" });
+  throw new MusterError({
+    code: "permission-denied",
+    what: `node ${node} has a session from ${earlier.caller.address} and answers there`,
+    fix: `find out who copied its key, then: muster node revoke ${node}`,
+  });
+}
+
+function identityVoid({ why }: DeniedBoot): MusterError {
+  return new MusterError({
+    code: "certificate-refused",
+    what: why,
+    fix: "power-cycle the node, if it is to come back: each boot gets a new identity",
+  });
 }
 
 /** A greeting that only wants an answer. */

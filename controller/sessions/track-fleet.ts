@@ -33,6 +33,8 @@ const EARLY_BOOT_MS = 30 * 60_000;
 const FALSE_BOOT_MS = 60_000;
 /** MACs are free to invent: what strangers can make us remember is bounded, the oldest goes. */
 const MAX_STRANGERS = 20_000;
+/** Services have 90 s to stop unless their units say otherwise (systemd-system.conf(5), DefaultTimeoutStopSec). */
+const STUCK_RESTART_MS = 150_000;
 const SWEEP_MS = 15_000;
 const DAY_MS = 24 * 3600_000;
 
@@ -76,6 +78,8 @@ export async function trackFleet(parts: {
       address: undefined,
       agentVersion: undefined,
       lastSeenMs: undefined,
+      restartMs: undefined,
+      alert: undefined,
     };
     nodes.set(node, fresh);
     return fresh;
@@ -133,6 +137,32 @@ export async function trackFleet(parts: {
     if (before?.outcome === "booting") abandon(before, "the machine started again");
     if (tracked.session !== undefined && tracked.sessionBoot === undefined) tracked.sessionBoot = before;
     tracked.boot = boot;
+    tracked.restartMs = undefined;
+  };
+  /** A restart that was answered and did not happen, or from which the node did not come back, is told once. */
+  const endRestart = (tracked: TrackedNode, atMs: number): void => {
+    const { node, restartMs, session } = tracked;
+    const limitMs = session === undefined ? parts.abandonAfterMs : STUCK_RESTART_MS;
+    if (restartMs === undefined || atMs - restartMs <= limitMs) return;
+    tracked.restartMs = undefined;
+    telemetry.recordEvent(
+      session === undefined
+        ? {
+            severity: "error",
+            kind: "reboot-lost",
+            node,
+            what: `${node} restarted ${Math.round(limitMs / 60_000)} minutes ago and was not seen since`,
+            fix: "look at the machine's console; power-cycle it to try again",
+          }
+        : {
+            severity: "warning",
+            kind: "reboot-stuck",
+            node,
+            what: `${node} was told to restart and is still up`,
+            fix: `see what does not stop: muster node logs ${node}; muster reboot --force ${node}`,
+          },
+    );
+    announce(tracked);
   };
   /** The boot an agent speaks of: known by its id, or the one whose script its machine just got, or new. */
   const join = (
@@ -149,6 +179,16 @@ export async function trackFleet(parts: {
       beginTimeline({ mac: report.mac, bootId: report.bootId, atMs: at.getTime() - report.uptimeMs });
     markTold(boot, report, at.getTime());
     return boot;
+  };
+  /** A boot that began with a script only, while the node went on in the boot of its session, was somebody else's. */
+  const disown = (tracked: TrackedNode): void => {
+    const { boot, sessionBoot, node } = tracked;
+    if (sessionBoot === undefined || boot?.bootId !== undefined) return;
+    if (boot?.outcome === "booting")
+      abandon(boot, `node ${node} went on running: another machine asked with its MAC`);
+    tracked.boot = sessionBoot;
+    tracked.sessionBoot = undefined;
+    changed(tracked.boot, tracked);
   };
   const takeEarly = (mac: MacAddress | undefined, at: Date): BootTimeline | undefined => {
     const found = mac === undefined ? undefined : early.get(mac);
@@ -190,6 +230,18 @@ export async function trackFleet(parts: {
       tracked.address = address;
       tracked.lastSeenMs = atMs;
       changed(boot, tracked);
+    },
+    scriptDisowned: (node, at) => {
+      const tracked = nodes.get(node);
+      if (tracked?.session === undefined) return;
+      tracked.lastSeenMs = at.getTime();
+      tracked.address = tracked.session.address;
+      disown(tracked);
+    },
+    alerted: (node, alert) => {
+      const tracked = of(node);
+      tracked.alert = alert;
+      announce(tracked);
     },
     artifactServed: (address, name, sizeBytes, startedAt, endedAt) => {
       const found = earlyByAddress.get(address);
@@ -270,17 +322,7 @@ export async function trackFleet(parts: {
       tracked.lastSeenMs = at.getTime();
       if (tracked.boot !== undefined && tracked.boot.bootId === bootId)
         tracked.boot.lastNewsMs = at.getTime();
-      const { boot, sessionBoot } = tracked;
-      const isFalse =
-        sessionBoot !== undefined &&
-        boot?.bootId === undefined &&
-        at.getTime() - (boot?.lastNewsMs ?? 0) > FALSE_BOOT_MS;
-      if (!isFalse) return;
-      if (boot?.outcome === "booting")
-        abandon(boot, `node ${node} went on running: another machine asked with its MAC`);
-      tracked.boot = sessionBoot;
-      tracked.sessionBoot = undefined;
-      changed(tracked.boot, tracked);
+      if (at.getTime() - (tracked.boot?.lastNewsMs ?? 0) > FALSE_BOOT_MS) disown(tracked);
     },
     sessionReady: (node, report, at) => {
       const tracked = of(node);
@@ -320,6 +362,11 @@ export async function trackFleet(parts: {
       }
       changed(undefined, tracked);
     },
+    restartAnswered: (node, at) => {
+      const tracked = of(node);
+      tracked.restartMs = at.getTime();
+      changed(undefined, tracked);
+    },
     forget: (node) => {
       const tracked = nodes.get(node);
       nodes.delete(node);
@@ -342,6 +389,7 @@ export async function trackFleet(parts: {
       const minutes = Math.round(parts.abandonAfterMs / 60_000);
       for (const tracked of nodes.values()) {
         const { boot } = tracked;
+        endRestart(tracked, at.getTime());
         if (boot === undefined || !isQuiet(boot)) continue;
         abandon(boot, `no news from ${tracked.node} for ${minutes} minutes`);
         telemetry.recordEvent({

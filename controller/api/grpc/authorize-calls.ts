@@ -1,3 +1,5 @@
+import { createHash, X509Certificate } from "node:crypto";
+
 import {
   type Metadata,
   ServerInterceptingCall,
@@ -10,7 +12,8 @@ import type { NodeName } from "#proto/contract/node-name.ts";
 import { grpcErrorFrom } from "#proto/host/grpc-errors.ts";
 import { parseNodeCertificate } from "../../identity/parse-node-certificate.ts";
 import { parseSourceAddress } from "../../identity/parse-source-address.ts";
-import type { NodeIdentity } from "../../inventory/inventory.ts";
+import type { ImpostorAttempt } from "../../identity/watch-impostors.ts";
+import type { DeniedBoot, NodeIdentity } from "../../inventory/inventory.ts";
 import type { RateLimiter } from "./limit-rate.ts";
 import { METHOD_POLICIES, type MethodPolicy } from "./method-policy.ts";
 
@@ -31,6 +34,13 @@ export interface Caller {
 export interface GuardOptions {
   /** The latest identity of a node that exists; undefined for any other. Absent in worker processes. */
   readonly findIdentity?: (node: NodeName) => Promise<NodeIdentity | undefined>;
+  /** Whether the identity of a boot is void, and why. Without it, whoever has no identity is told so. */
+  readonly findDenied?: (
+    node: NodeName,
+    bootId: string,
+  ) => Promise<Pick<DeniedBoot, "why"> | undefined> | Pick<DeniedBoot, "why"> | undefined;
+  /** A certificate of ours that is not the node's any more: two machines have been given its name. */
+  readonly onImpostor?: (attempt: ImpostorAttempt) => void;
   readonly limitRate?: RateLimiter;
   readonly now: () => Date;
   /** An error that is no MusterError: a bug. */
@@ -120,15 +130,32 @@ async function verifyNode(
   const certificateExpiresAt = new Date(certificate.valid_to);
   // TLS looked when the connection was made; the connection may be older than what is left of the certificate.
   if (!(certificateExpiresAt > options.now())) throw certificateRefused("it has expired");
+  const { node, bootId } = certified;
   if (policy === "current-node") {
     if (options.findIdentity === undefined) throw new Error("a server of nodes' methods needs the inventory");
-    const identity = await options.findIdentity(certified.node);
-    if (identity === undefined) throw certificateRefused(`node ${certified.node} is not in the inventory`);
-    if (identity.bootId !== certified.bootId) {
-      throw certificateRefused(`node ${certified.node} has enrolled again since (boot ${identity.bootId})`);
+    const identity = await options.findIdentity(node);
+    const isAnother = identity !== undefined && identity.bootId !== bootId;
+    if (isAnother || (identity !== undefined && identity.keyHash !== keyHashOf(certificate.raw))) {
+      const address = parseSourceAddress(call.getConnectionInfo().remoteAddress);
+      const presented = isAnother
+        ? `the certificate of its earlier boot ${bootId}`
+        : "a certificate of its boot for another key";
+      options.onImpostor?.({ node, address, presented });
+      throw certificateRefused(`node ${node} has enrolled again since (boot ${identity.bootId})`);
     }
+    // An identity that is there is of a boot that is not denied: the inventory sees to it.
+    if (identity !== undefined) return { ...certified, certificateExpiresAt };
   }
+  const denied = await options.findDenied?.(node, bootId);
+  if (denied !== undefined) throw certificateRefused(denied.why);
+  if (policy === "current-node") throw certificateRefused(`node ${node} is not in the inventory`);
   return { ...certified, certificateExpiresAt };
+}
+
+/** As identities keep it: SHA-256 of the public key (SPKI, DER), hex. */
+function keyHashOf(certificateDer: Uint8Array): string {
+  const key = new X509Certificate(certificateDer).publicKey.export({ type: "spki", format: "der" });
+  return createHash("sha256").update(key).digest("hex");
 }
 
 function certificateRefused(why: string): MusterError {

@@ -36,7 +36,7 @@ export function startEnrollmentServer(
 /** Starts Provisioning and Session: mutual TLS, and only for nodes with the certificate of their latest boot. */
 export function startAgentServer(
   endpoint: GrpcEndpoint & { readonly clientAuthorityPem: string },
-  parts: Required<Pick<GuardOptions, "now" | "onBug" | "findIdentity">> & {
+  parts: Required<Pick<GuardOptions, "now" | "onBug" | "findIdentity" | "findDenied" | "onImpostor">> & {
     readonly provisioning: ProvisioningServer;
     readonly session: SessionServer;
   },
