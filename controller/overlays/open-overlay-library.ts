@@ -1,3 +1,4 @@
+import type { Digest } from "#proto/contract/digest.ts";
 import { errorSentence } from "#proto/contract/muster-error.ts";
 import type { Telemetry } from "../events/telemetry.ts";
 import type { BlobStore } from "../images/blob-store.ts";
@@ -20,6 +21,13 @@ export interface LibraryTimings extends WatchTimings {
   readonly rescanMs: number;
 }
 
+/** An overlay in use that cannot be read as it is now. */
+export interface OverlayTrouble {
+  readonly overlay: string;
+  readonly what: string;
+  readonly fix: string | undefined;
+}
+
 /** The overlays that are in use, read once and kept up to date. Disposing ends all watches. */
 export interface OverlayLibrary extends Disposable {
   /** From now on exactly these are kept. */
@@ -28,6 +36,9 @@ export interface OverlayLibrary extends Disposable {
   find(name: string): OverlayState | undefined;
   /** Resolves when each of these that is in use has been read once. */
   opened(names: readonly string[]): Promise<void>;
+  readonly troubles: () => readonly OverlayTrouble[];
+  /** Blobs that overlays in use need. */
+  readonly referencedBlobs: () => readonly Digest[];
 }
 
 const TIMINGS: LibraryTimings = { quietMs: 150, patienceMs: 5000, rescanMs: 60_000 };
@@ -104,8 +115,19 @@ export function openOverlayLibrary(parts: LibraryParts): OverlayLibrary {
     },
     find: (name) => watched.get(name)?.state,
     opened: async (names) => {
-      await Promise.all(names.map((name) => watched.get(name)?.opened));
+      await Promise.all(names.flatMap((name) => watched.get(name)?.opened ?? []));
     },
+    troubles: () =>
+      [...watched.values()].flatMap(({ name, state }) => {
+        const { trouble } = state ?? {};
+        return trouble === undefined ? [] : [{ overlay: name, what: trouble.message, fix: trouble.fix }];
+      }),
+    referencedBlobs: () =>
+      [...watched.values()].flatMap(({ state }) =>
+        [...(state?.snapshot?.contents ?? [])].flatMap(([digest, content]) =>
+          content.in === "blobs" ? [digest] : [],
+        ),
+      ),
     [Symbol.dispose]: () => {
       clearInterval(rescan);
       for (const overlay of watched.values()) overlay[Symbol.dispose]();

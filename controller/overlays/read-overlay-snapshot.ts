@@ -188,7 +188,7 @@ async function readText(path: string): Promise<string> {
   await using file = await openPlain(path);
   const { size } = await file.stat();
   if (size > MAX_SETTINGS_BYTES) throw new Error(`${path} has ${size} bytes; it may have 256 KiB`);
-  return file.readFile("utf8");
+  return await file.readFile("utf8");
 }
 
 function refuse(name: string): (cause: unknown) => never {
