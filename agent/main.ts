@@ -3,13 +3,14 @@ import { dirname } from "node:path";
 import { mkdir } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { errorMeaning, errorSentence } from "#proto/contract/muster-error.ts";
+import { errorMeaning, errorSentence, MusterError } from "#proto/contract/muster-error.ts";
 import { runCommandUnchecked } from "#proto/host/run-command.ts";
 import { writeFileAtomically } from "#proto/host/write-file-atomically.ts";
 
 import packageJson from "../package.json" with { type: "json" };
 import { openConsole } from "./boot/console.ts";
 import { type BootResult, runBoot } from "./boot/run-boot.ts";
+import { runHardwareCommand } from "./hardware/hardware-command.ts";
 import { type HostPaths, hostPathsAt } from "./host-paths.ts";
 import { openControllerLink } from "./session/controller-link.ts";
 import { runSession } from "./session/run-session.ts";
@@ -19,6 +20,7 @@ const HELP = `muster-agent: the part of muster that runs on the nodes
   muster-agent boot       in the initramfs: enrol, fetch the root file system, assemble it.
                           Leaves what /init has to do next in /run/muster/result and ends itself.
   muster-agent run        on the booted node: keep a session with the controller (muster-agent.service)
+  muster-agent hardware   what this machine is, as slurmd -C prints it; --help tells the options
   muster-agent --version
   muster-agent --help
 `;
@@ -31,12 +33,14 @@ void main(process.argv.slice(2)).then(
   },
   (error: unknown) => {
     process.stderr.write(`muster-agent: ${errorSentence(error)}\n`);
+    if (error instanceof MusterError && error.fix !== undefined) process.stderr.write(`  ${error.fix}\n`);
     process.exit(errorMeaning(error).exit);
   },
 );
 
 async function main(args: readonly string[]): Promise<number> {
   const [command, ...rest] = args;
+  if (command === "hardware") return hardware(rest);
   if (rest.length > 0) return refuse(`too many arguments after ${JSON.stringify(command)}`);
   switch (command) {
     case "boot":
@@ -56,6 +60,15 @@ async function main(args: readonly string[]): Promise<number> {
     default:
       return refuse(`unknown command ${JSON.stringify(command)}`);
   }
+}
+
+async function hardware(args: readonly string[]): Promise<number> {
+  const host = {
+    write: (text: string) => process.stdout.write(text),
+    writeError: (text: string) => process.stderr.write(text),
+    run: runCommandUnchecked,
+  };
+  return runHardwareCommand(args, host, new AbortController().signal);
 }
 
 function refuse(why: string): number {

@@ -3,11 +3,11 @@ import { join } from "node:path";
 
 import { gatherGpus } from "./gather-gpus.ts";
 import { gatherPci } from "./gather-pci.ts";
-import type { SlurmGpus } from "./gather-slurm-hardware.ts";
 import { hardwarePathsAt } from "./hardware-paths.ts";
 import { parseNvidiaInformation } from "./parse-nvidia-information.ts";
 import { type GpuForSlurm, planSlurmGres } from "./plan-slurm-gres.ts";
 import { listNames, readText } from "./read-sysfs.ts";
+import type { SlurmGpus } from "./slurm-gpus.ts";
 
 /**
  * What Slurm's GPU autodetection would find on the machine whose root directory is `root`, by plugin. NVIDIA's

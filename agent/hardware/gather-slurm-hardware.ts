@@ -5,20 +5,14 @@ import type { SlurmHardware } from "#proto/contract/hardware-report.ts";
 import { MusterError } from "#proto/contract/muster-error.ts";
 
 import { parseMemInfo } from "../boot/parse-meminfo.ts";
+import { gatherSlurmGpus } from "./gather-slurm-gpus.ts";
 import { gatherTopologyFiles } from "./gather-topology-files.ts";
 import { parsePageSize } from "./parse-page-size.ts";
 import { planRealMemory } from "./plan-memory-size.ts";
 import { planSlurmTopology } from "./plan-slurm-hardware.ts";
 import { readBytes } from "./read-sysfs.ts";
+import type { SlurmGpus } from "./slurm-gpus.ts";
 import type { SlurmVersion } from "./slurm-version.ts";
-
-/** What one of Slurm's GPU plugins would find on the machine. */
-export interface SlurmGpus {
-  /** As slurmd names its way of finding them: "nvml", "nvidia", "rsmi", "oneapi". */
-  readonly autodetect: string;
-  /** Merged by type, in Slurm's order. Never empty. */
-  readonly gres: SlurmHardware["gres"];
-}
 
 export interface SlurmFacts {
   readonly hardware: SlurmHardware;
@@ -44,13 +38,10 @@ export async function gatherSlurmHardware(
       fix: "give the directory that holds proc and sys of a machine; on the machine itself, mount /sys",
     });
   }
-  const gpus: readonly SlurmGpus[] = [];
+  const gpus = gatherSlurmGpus(root);
   return {
-    hardware: {
-      ...counts.topology,
-      realMemoryMib: readRealMemory(root),
-      gres: gpus[0]?.gres ?? [],
-    },
+    // With several ways of finding GPUs Slurm takes the first that finds any.
+    hardware: { ...counts.topology, realMemoryMib: readRealMemory(root), gres: gpus[0]?.gres ?? [] },
     gpus,
     warnings: counts.warnings,
   };

@@ -1,21 +1,21 @@
 import type { SlurmHardware } from "#proto/contract/hardware-report.ts";
 
-import type { SlurmGpus } from "./gather-slurm-hardware.ts";
+import type { SlurmGpus } from "./slurm-gpus.ts";
 import { isSlurmAtLeast, type SlurmVersion } from "./slurm-version.ts";
 
 export interface SlurmdOutput {
   readonly name: string;
   readonly hardware: SlurmHardware;
   readonly gpus: readonly SlurmGpus[];
-  /** Whole seconds, as sysinfo(2) counts them. */
-  readonly uptimeSeconds: number;
+  /** Whole seconds, as sysinfo(2) counts them; absent for a copy of a machine's files that lacks it. */
+  readonly uptimeSeconds?: number;
   readonly version: SlurmVersion;
   readonly parameters?: string;
 }
 
 /** What `slurmd -C` of that version writes to stdout (_print_config of slurmd.c). */
 export function renderSlurmd(output: SlurmdOutput): string {
-  const { hardware, gpus, version, parameters } = output;
+  const { hardware, gpus, version, parameters, uptimeSeconds } = output;
   const found = isSlurmAtLeast(version, "24.11")
     ? gpus.map(({ autodetect, gres }) => ({ autodetect, text: renderGres(gres) }))
     : [];
@@ -37,7 +37,7 @@ export function renderSlurmd(output: SlurmdOutput): string {
       ({ autodetect, text }) =>
         `Found ${text} with Autodetect=${autodetect} (Substring of gpu name may be used instead)`,
     ),
-    renderUptime(output.uptimeSeconds),
+    ...(uptimeSeconds === undefined ? [] : [renderUptime(uptimeSeconds)]),
   ];
   return lines.map((line) => `${line}\n`).join("");
 }
