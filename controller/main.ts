@@ -35,6 +35,7 @@ import { waitForAddress } from "./netboot/wait-for-address.ts";
 import { notifySystemd } from "./notify-systemd.ts";
 import { openSystemOverlays } from "./overlays/build-system-overlay.ts";
 import { listOverlays } from "./overlays/list-overlays.ts";
+import { serveRuntimeOverlays } from "./overlays/serve-runtime-overlays.ts";
 import { openDirectives } from "./sessions/open-directives.ts";
 import { serveProvisioning } from "./sessions/serve-provisioning.ts";
 import { serveSession } from "./sessions/serve-session.ts";
@@ -167,6 +168,14 @@ async function runController(
     }),
   );
   const directives = openDirectives();
+  const runtimeOverlays = stack.use(
+    await serveRuntimeOverlays({
+      settings: config.overlays,
+      root: config.paths.overlays,
+      ...{ inventory, blobs, telemetry, ticketKey, now, onBug },
+      ticketSeconds: TICKET_SECONDS,
+    }),
+  );
   const hardware = keepHardware({ inventory, telemetry, now });
   const sessions = stack.use(
     serveSession({
@@ -177,10 +186,10 @@ async function runController(
       certificateSeconds: config.enrolment.certificateSeconds,
       composeWelcome: async ({ node, bootId }) => ({
         hardwareDigest: await hardware.digestOf(node, bootId),
-        overlaySchedule: undefined,
+        overlaySchedule: runtimeOverlays.schedule,
         agent: undefined,
       }),
-      listeners: [directives, hardware],
+      listeners: [directives, hardware, runtimeOverlays],
       onImpostor: impostors.seen,
       now,
       onBug,
@@ -291,6 +300,7 @@ async function runController(
     blobs,
     enrolments: desk,
     listOverlays: () => listOverlays(config.paths.overlays),
+    runtimeOverlays,
     runDoctor: (signal) =>
       runDoctor(
         config,
@@ -329,7 +339,10 @@ async function runController(
   const garbage = schedule(
     GARBAGE_SCHEDULE,
     async () => {
-      const referenced = new Set(await inventory.listReferencedBlobs());
+      const referenced = new Set([
+        ...(await inventory.listReferencedBlobs()),
+        ...runtimeOverlays.referencedBlobs(),
+      ]);
       const { removed, freedBytes } = await blobs.collectGarbage(
         referenced,
         config.blobs.graceSeconds * 1000,

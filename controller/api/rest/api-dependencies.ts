@@ -6,6 +6,7 @@ import type { Enrolments } from "../../identity/enrolments.ts";
 import type { BlobStore } from "../../images/blob-store.ts";
 import type { Inventory } from "../../inventory/inventory.ts";
 import type { DhcpSnippetFormat } from "../../netboot/render-dhcp-snippet.ts";
+import type { RuntimeOverlays } from "../../overlays/serve-runtime-overlays.ts";
 import type { Fleet } from "../../sessions/fleet.ts";
 import type { Directives } from "../../sessions/open-directives.ts";
 
@@ -27,6 +28,8 @@ export interface ApiDependencies {
   readonly blobs: BlobStore;
   readonly enrolments: Enrolments;
   listOverlays(): Promise<readonly OverlaySummary[]>;
+  /** How nodes stand to their runtime overlays. */
+  readonly runtimeOverlays: Pick<RuntimeOverlays, "statusOf" | "troubles">;
   runDoctor(signal: AbortSignal): Promise<readonly Finding[]>;
   /** What to put into the site's DHCP server. */
   renderSnippet(format: DhcpSnippetFormat): Promise<string>;

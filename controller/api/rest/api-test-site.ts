@@ -9,6 +9,8 @@ import { type CertificateAuthority, openCertificateAuthority } from "../../ident
 import { openBlobStore } from "../../images/open-blob-store.ts";
 import type { PendingMachine } from "../../inventory/inventory.ts";
 import { openInventory } from "../../inventory/open-inventory.ts";
+import type { OverlayTrouble } from "../../overlays/open-overlay-library.ts";
+import type { NodeOverlay } from "../../overlays/serve-runtime-overlays.ts";
 import type { Fleet, NodeStatus } from "../../sessions/fleet.ts";
 import { type DirectiveAction, type Directives, openDirectives } from "../../sessions/open-directives.ts";
 import type { ApiDependencies } from "./api-dependencies.ts";
@@ -20,6 +22,9 @@ export interface TestSite extends AsyncDisposable {
   readonly authority: CertificateAuthority;
   /** What the fleet knows, by node. */
   readonly statuses: Map<string, NodeStatus>;
+  /** How nodes stand to their runtime overlays, by node. */
+  readonly overlays: Map<string, NodeOverlay>;
+  readonly overlayTroubles: OverlayTrouble[];
   readonly boots: BootRecord[];
   readonly findings: Finding[];
   /** Records an event and tells its listeners. */
@@ -41,6 +46,8 @@ export async function openTestSite(): Promise<TestSite> {
   const blobs = await openBlobStore({ directory: join(directory, "blobs") });
   const authority = await openCertificateAuthority(join(directory, "authority"), () => new Date());
   const statuses = new Map<string, NodeStatus>();
+  const overlays = new Map<string, NodeOverlay>();
+  const overlayTroubles: OverlayTrouble[] = [];
   const boots: BootRecord[] = [];
   const events: MusterEvent[] = [];
   const findings: Finding[] = [];
@@ -98,6 +105,8 @@ export async function openTestSite(): Promise<TestSite> {
     directory,
     authority,
     statuses,
+    overlays,
+    overlayTroubles,
     boots,
     findings,
     happen,
@@ -154,6 +163,7 @@ export async function openTestSite(): Promise<TestSite> {
           ),
         reject: async (claimCode) => inventory.deletePending(claimCode),
       },
+      runtimeOverlays: { statusOf: (node) => overlays.get(node), troubles: () => overlayTroubles },
       listOverlays: async () => [{ name: "site", path: "/var/lib/muster/overlays/site" }],
       runDoctor: async () => findings,
       renderSnippet: async (format) => `# for ${format}\nnext-server 10.77.0.1;\n`,
