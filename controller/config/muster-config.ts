@@ -80,6 +80,8 @@ export interface MusterConfig {
     readonly keepDays: number;
     readonly maxEvents: number;
     readonly maxBoots: number;
+    /** What nodes said, of all nodes. */
+    readonly maxLogLines: number;
   };
   readonly overlays: {
     /** When nodes look at their runtime overlay by themselves: five or six fields, in each node's time zone. */

@@ -31,7 +31,7 @@ const MINIMAL_CONFIG = {
   boot: { kernelArguments: [], giveUpAfterSeconds: 600, rebootAfterSeconds: 30 },
   enrolment: { tokenSeconds: 600, certificateSeconds: 86_400, maxPending: 1000, rules: [] },
   blobs: { workers: 4, graceSeconds: 86_400 },
-  telemetry: { keepDays: 90, maxEvents: 1_000_000, maxBoots: 100_000 },
+  telemetry: { keepDays: 90, maxEvents: 1_000_000, maxBoots: 100_000, maxLogLines: 1_000_000 },
   overlays: { schedule: "*/5 * * * *", jitterSeconds: 60, onDrift: "repair", runtime: [] },
   api: { group: "muster", remote: false },
 };

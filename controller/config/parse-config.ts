@@ -143,6 +143,7 @@ function readRoot(root: Section, host: HostDefaults, context: ReadContext): Must
   const keep = telemetry.scalar("keep", durationBetween("1d", "3650d"));
   const maxEvents = telemetry.scalar("maxEvents", numberBetween(1000, 100_000_000));
   const maxBoots = telemetry.scalar("maxBoots", numberBetween(100, 10_000_000));
+  const maxLogLines = telemetry.scalar("maxLogLines", numberBetween(1000, 100_000_000));
   telemetry.finish();
 
   const overlays = readOverlays(root.section("overlays"), context);
@@ -197,6 +198,7 @@ function readRoot(root: Section, host: HostDefaults, context: ReadContext): Must
       keepDays: Math.floor((keep?.value ?? 90 * 86_400) / 86_400),
       maxEvents: maxEvents?.value ?? 1_000_000,
       maxBoots: maxBoots?.value ?? 100_000,
+      maxLogLines: maxLogLines?.value ?? 1_000_000,
     },
     overlays,
     api: { group: group?.value ?? "muster", remote: remote?.value ?? false },

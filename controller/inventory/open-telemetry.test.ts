@@ -5,6 +5,7 @@ import { join } from "node:path";
 import Sqlite from "better-sqlite3";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
+import type { LogHistory, LogLine } from "../events/log-history.ts";
 import type { BootRecord, MusterEvent, Telemetry } from "../events/telemetry.ts";
 import { openTelemetry, type TelemetryOptions } from "./open-telemetry.ts";
 
@@ -15,7 +16,7 @@ let directory: string;
 let path: string;
 let nowMs: number;
 let troubles: string[];
-let telemetry: Telemetry;
+let telemetry: Telemetry & LogHistory;
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "muster-telemetry-"));
@@ -30,11 +31,11 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-function open(more: Partial<TelemetryOptions> = {}): Telemetry {
+function open(more: Partial<TelemetryOptions> = {}): Telemetry & LogHistory {
   return openTelemetry({
     path,
     now: () => new Date(nowMs),
-    retention: { keepDays: 30, maxEvents: 1000, maxBoots: 1000 },
+    retention: { keepDays: 30, maxEvents: 1000, maxBoots: 1000, maxLogLines: 1000 },
     onTrouble: (what) => troubles.push(what),
     ...more,
   });
@@ -177,7 +178,7 @@ describe("boots", () => {
 
 describe("retention", () => {
   it("drops what is too old and what is too many", async () => {
-    await reopen({ retention: { keepDays: 2, maxEvents: 3, maxBoots: 2 } });
+    await reopen({ retention: { keepDays: 2, maxEvents: 3, maxBoots: 2, maxLogLines: 4 } });
     for (const day of [0, 1, 2, 3, 4]) {
       nowMs = START_MS + day * DAY_MS;
       record(`day ${day}`);
@@ -191,6 +192,80 @@ describe("retention", () => {
     await telemetry.flush();
     expect(await whats()).toEqual(["extra 1", "extra 2", "extra 3"]);
     expect((await telemetry.listBoots({ limit: 10 })).map((b) => b.bootId)).toEqual(["b5", "b4"]);
+  });
+});
+
+describe("what nodes said", () => {
+  const line = (node: string, text: string, bootId = "b1"): Omit<LogLine, "id"> => ({
+    at: new Date(START_MS - 1000),
+    node,
+    bootId,
+    source: "agent",
+    text,
+  });
+  const texts = async (query: Parameters<LogHistory["listLogs"]>[0]): Promise<readonly string[]> =>
+    (await telemetry.listLogs(query)).map(({ text }) => text);
+
+  it("is listed by node and by boot, also while part of it waits to be written and after a restart", async () => {
+    telemetry.recordLogs([line("c1", "one"), line("c2", "other"), line("c1", "two", "b22")]);
+    await telemetry.flush();
+    telemetry.recordLogs([line("c1", "three", "b23")]);
+    expect(await telemetry.listLogs({ node: "c1", limit: 10 })).toEqual([
+      { id: 1, ...line("c1", "one") },
+      { id: 3, ...line("c1", "two", "b22") },
+      { id: 4, ...line("c1", "three", "b23") },
+    ]);
+    await reopen();
+    telemetry.recordLogs([line("c1", "four", "b24")]);
+    expect(await texts({ node: "c1", limit: 2 })).toEqual(["three", "four"]);
+    expect(await texts({ node: "c1", limit: 2, afterId: 1 })).toEqual(["two", "three"]);
+    expect(await texts({ node: "c1", boot: "b2", limit: 10 })).toEqual(["two", "three", "four"]);
+    expect(await texts({ node: "c1", boot: "b1", limit: 10 })).toEqual(["one"]);
+    expect(await texts({ node: "c3", limit: 10 })).toEqual([]);
+  });
+
+  it("is told to listeners with its ids; one that fails is reported and harms nobody", async () => {
+    const heard: (readonly LogLine[])[] = [];
+    telemetry.onLogs(() => {
+      throw new Error("bug");
+    });
+    const unsubscribe = telemetry.onLogs((lines) => heard.push(lines));
+    telemetry.recordLogs([line("c1", "one")]);
+    unsubscribe();
+    telemetry.recordLogs([line("c1", "two")]);
+    expect(heard).toEqual([[{ id: 1, ...line("c1", "one") }]]);
+    expect(troubles).toEqual(["a listener of events failed", "a listener of events failed"]);
+  });
+
+  it("goes when it is too old, when there is too much in all, and when one node said too much", async () => {
+    const retention = { keepDays: 2, maxEvents: 10, maxBoots: 10, maxLogLines: 10_000 };
+    await reopen({ retention });
+    telemetry.recordLogs([line("c1", "old")]);
+    await telemetry.flush();
+    nowMs += 3 * DAY_MS;
+    telemetry.recordLogs([line("c2", "quiet")]);
+    telemetry.recordLogs(Array.from({ length: 5600 }, (_, n) => line("c1", `loop ${n}`)));
+    await telemetry.flush();
+    const kept = await texts({ node: "c1", limit: 10_000 });
+    expect([kept.length, kept[0], kept.at(-1)]).toEqual([5000, "loop 600", "loop 5599"]);
+    expect(await texts({ node: "c2", limit: 10 })).toEqual(["quiet"]);
+    await reopen({ retention: { ...retention, maxLogLines: 100 } });
+    await telemetry.flush();
+    expect((await texts({ node: "c1", limit: 10_000 })).length).toBe(100);
+    expect(await texts({ node: "c2", limit: 10 })).toEqual([]);
+  });
+
+  it("is added to the history of a release that kept none", async () => {
+    record("kept");
+    await telemetry[Symbol.asyncDispose]();
+    const before = new Sqlite(path);
+    before.exec("drop table logs");
+    before.close();
+    await reopen();
+    telemetry.recordLogs([line("c1", "one")]);
+    await telemetry.flush();
+    expect(await texts({ node: "c1", limit: 10 })).toEqual(["one"]);
+    expect(await whats()).toEqual(["kept"]);
   });
 });
 
@@ -213,7 +288,7 @@ describe("trouble with the file", () => {
       "e4",
       "e5",
       "e6",
-      "3 records of boots and events were lost: the history could not be written",
+      "3 records of boots, events and logs were lost: the history could not be written",
     ]);
     expect(all.at(-1)).toMatchObject({ kind: "telemetry-lost", severity: "warning" });
   });

@@ -1,8 +1,9 @@
 import { existsSync, renameSync, rmSync } from "node:fs";
 
+import type { LogHistory, LogLine } from "../events/log-history.ts";
 import type { BootRecord, MusterEvent, Telemetry } from "../events/telemetry.ts";
-import { createTelemetryQueue } from "./telemetry-queue.ts";
 import { openTelemetryFile, type TelemetryFile } from "./telemetry-file.ts";
+import { createTelemetryQueue } from "./telemetry-queue.ts";
 
 /** Writes are gathered this long: one transaction for what a rack that boots says in a moment. */
 const BATCH_MS = 250;
@@ -13,13 +14,22 @@ const PRUNE_MS = 10 * 60_000;
 /** What waits to be written, at most, of each kind. Beyond it the oldest go. */
 const MAX_QUEUED = 20_000;
 
+/** What is kept of one node: some ten boots and what an agent says in a quiet month. */
+const MAX_LOG_LINES_PER_NODE = 5000;
+
 const DAY_MS = 86_400_000;
 
 export interface TelemetryOptions {
   readonly path: string;
   readonly now: () => Date;
   /** Whatever is exceeded first goes. */
-  readonly retention: { readonly keepDays: number; readonly maxEvents: number; readonly maxBoots: number };
+  readonly retention: {
+    readonly keepDays: number;
+    readonly maxEvents: number;
+    readonly maxBoots: number;
+    /** Of all nodes. */
+    readonly maxLogLines: number;
+  };
   /** Told of trouble with the file, for the log. Must not throw. */
   readonly onTrouble?: (what: string, error: unknown) => void;
   /** Default {@link MAX_QUEUED}. */
@@ -27,41 +37,46 @@ export interface TelemetryOptions {
 }
 
 /**
- * Opens the history of boots and events in a database file of its own. Never fails: a damaged file is moved
+ * Opens the history of boots, events and what nodes said in a database file of its own. Never fails: a damaged file is moved
  * to PATH.damaged (replacing an earlier one) and a new one begun; while the file cannot be written the newest
  * records are kept in memory and the file is tried again. How many were lost becomes an event
  * `telemetry-lost` once it can be written.
  */
-export function openTelemetry(options: TelemetryOptions): Telemetry {
+export function openTelemetry(options: TelemetryOptions): Telemetry & LogHistory {
   const { path, now, retention, onTrouble = () => undefined } = options;
   const queue = createTelemetryQueue(options.maxQueued ?? MAX_QUEUED);
   const listeners = new Set<(event: MusterEvent) => void>();
+  const logListeners = new Set<(lines: readonly LogLine[]) => void>();
   let file: TelemetryFile | undefined;
   let closed = false;
   let triedAtMs = Number.NEGATIVE_INFINITY;
   let prunedAtMs = Number.NEGATIVE_INFINITY;
   let timer: NodeJS.Timeout | undefined;
   let lastId = 0;
+  let lastLineId = 0;
 
   function openFile(): TelemetryFile | undefined {
     if (file !== undefined || closed || now().getTime() - triedAtMs < RETRY_MS) return file;
     triedAtMs = now().getTime();
     try {
-      file = openTelemetryFile(path);
+      file = openTelemetryFile(path, now);
     } catch (error) {
       onTrouble(`the history of boots and events ${path} cannot be opened`, error);
       if (!isDamage(error)) return undefined;
       file = startAnew();
     }
     // Ids only ever grow, whichever file they go to.
-    if (file !== undefined) lastId = Math.max(lastId, file.lastEventId);
+    if (file !== undefined) {
+      lastId = Math.max(lastId, file.lastEventId);
+      lastLineId = Math.max(lastLineId, file.logs.lastId);
+    }
     return file;
   }
 
   function startAnew(): TelemetryFile | undefined {
     try {
       setAside(path);
-      return openTelemetryFile(path);
+      return openTelemetryFile(path, now);
     } catch (error) {
       onTrouble(`the history of boots and events ${path} cannot be begun anew`, error);
       return undefined;
@@ -93,22 +108,20 @@ export function openTelemetry(options: TelemetryOptions): Telemetry {
                 at: now(),
                 severity: "warning" as const,
                 kind: "telemetry-lost",
-                what: `${batch.lost} records of boots and events were lost: the history could not be written`,
+                what: `${batch.lost} records of boots, events and logs were lost: the history could not be written`,
                 fix: `look at the space and permissions of ${path}`,
               },
             ];
-      if (batch.events.length + batch.boots.length + lost.length > 0) {
-        open.write([...batch.events, ...lost], batch.boots);
+      if (batch.events.length + batch.boots.length + batch.lines.length + lost.length > 0) {
+        open.write([...batch.events, ...lost], batch.boots, batch.lines);
       }
       queue.drop(batch);
       const nowMs = now().getTime();
       if (nowMs - prunedAtMs >= PRUNE_MS) {
         prunedAtMs = nowMs;
-        open.prune({
-          before: new Date(nowMs - retention.keepDays * DAY_MS),
-          maxEvents: retention.maxEvents,
-          maxBoots: retention.maxBoots,
-        });
+        const before = new Date(nowMs - retention.keepDays * DAY_MS);
+        open.prune({ before, maxEvents: retention.maxEvents, maxBoots: retention.maxBoots });
+        open.logs.prune({ before, maxLines: retention.maxLogLines, maxPerNode: MAX_LOG_LINES_PER_NODE });
       }
     } catch (error) {
       give(error);
@@ -140,20 +153,31 @@ export function openTelemetry(options: TelemetryOptions): Telemetry {
 
   // Without the file its last id is not known either. Milliseconds are beyond any count of events, so that
   // what is recorded meanwhile will not replace what is in the file.
-  if (openFile() === undefined) lastId = now().getTime();
+  if (openFile() === undefined) lastId = lastLineId = now().getTime();
+
+  /** A listener that fails harms neither the history nor the others. */
+  function tell<T>(told: ReadonlySet<(news: T) => void>, news: T): void {
+    for (const listener of told) {
+      try {
+        listener(news);
+      } catch (error) {
+        onTrouble("a listener of events failed", error);
+      }
+    }
+  }
 
   return {
     recordEvent: ({ at, ...event }) => {
       const recorded: MusterEvent = { ...event, id: (lastId += 1), at: at ?? now() };
       queue.addEvent(recorded);
       schedule();
-      for (const listener of listeners) {
-        try {
-          listener(recorded);
-        } catch (error) {
-          onTrouble("a listener of events failed", error);
-        }
-      }
+      tell(listeners, recorded);
+    },
+    recordLogs: (lines) => {
+      const recorded = lines.map((line): LogLine => ({ ...line, id: (lastLineId += 1) }));
+      queue.addLines(recorded);
+      schedule();
+      tell(logListeners, recorded);
     },
     recordBoot: (boot) => {
       queue.addBoot(boot);
@@ -168,6 +192,21 @@ export function openTelemetry(options: TelemetryOptions): Telemetry {
             (node === undefined || event.node === node) && (afterId === undefined || event.id > afterId),
         );
       const all = [...stored, ...queued];
+      return afterId === undefined ? all.slice(Math.max(0, all.length - limit)) : all.slice(0, limit);
+    },
+    listLogs: async ({ node, boot, afterId, limit }) => {
+      const found = reading((open) =>
+        open.logs.list({ node, limit, afterId, ...(boot === undefined ? {} : { boot }) }),
+      );
+      const queued = queue
+        .peek()
+        .lines.filter(
+          (line) =>
+            line.node === node &&
+            (boot === undefined || line.bootId.startsWith(boot)) &&
+            (afterId === undefined || line.id > afterId),
+        );
+      const all = [...found, ...queued];
       return afterId === undefined ? all.slice(Math.max(0, all.length - limit)) : all.slice(0, limit);
     },
     listBoots: async ({ node, limit }) => {
@@ -186,6 +225,12 @@ export function openTelemetry(options: TelemetryOptions): Telemetry {
         listeners.delete(listener);
       };
     },
+    onLogs: (listener) => {
+      logListeners.add(listener);
+      return () => {
+        logListeners.delete(listener);
+      };
+    },
     flush: async () => {
       writeQueued();
     },
@@ -195,6 +240,7 @@ export function openTelemetry(options: TelemetryOptions): Telemetry {
       writeQueued();
       closed = true;
       listeners.clear();
+      logListeners.clear();
       try {
         file?.close();
       } catch (error) {

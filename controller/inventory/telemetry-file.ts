@@ -10,6 +10,8 @@ import type {
   Severity,
   StageRecord,
 } from "../events/telemetry.ts";
+import type { LogLine } from "../events/log-history.ts";
+import { type LogTable, openLogTable } from "./log-table.ts";
 import { reserveSpace } from "./reserve-space.ts";
 
 /**
@@ -19,8 +21,9 @@ import { reserveSpace } from "./reserve-space.ts";
  * lives, and is written many times a second while a cluster boots.
  */
 export interface TelemetryFile {
-  /** One transaction. Events or boots that are there already are replaced. */
-  write(events: readonly MusterEvent[], boots: readonly BootRecord[]): void;
+  /** One transaction. What is there already is replaced. */
+  write(events: readonly MusterEvent[], boots: readonly BootRecord[], lines: readonly LogLine[]): void;
+  readonly logs: Omit<LogTable, "write">;
   /** As found when the file was opened; 0 without events. */
   readonly lastEventId: number;
   /** In order of id: the first after `afterId`, or the last of all. */
@@ -76,13 +79,13 @@ interface BootRow {
 }
 
 /** Opens or creates the file (mode 0600: kernel logs are in it). Throws what SQLite or the file system throws. */
-export function openTelemetryFile(path: string): TelemetryFile {
+export function openTelemetryFile(path: string, now: () => Date): TelemetryFile {
   closeSync(openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600));
   const db = new Sqlite(path, { timeout: 100 });
   try {
     prepareTables(db);
     reserveSpace(db);
-    return fileOf(db);
+    return fileOf(db, openLogTable(db, now));
   } catch (error) {
     db.close();
     throw error;
@@ -100,7 +103,7 @@ function prepareTables(db: Sqlite.Database): void {
   }).immediate();
 }
 
-function fileOf(db: Sqlite.Database): TelemetryFile {
+function fileOf(db: Sqlite.Database, logs: LogTable): TelemetryFile {
   const putEvent = db.prepare<EventRow>(
     "insert or replace into events values (@id, @at_ms, @severity, @kind, @node, @what, @fix)",
   );
@@ -121,13 +124,17 @@ function fileOf(db: Sqlite.Database): TelemetryFile {
   const bootsOfNode = db.prepare<object, BootRow>(
     "select * from boots where node = @node order by started_ms desc, boot_id desc limit @limit",
   );
-  const write = db.transaction((events: readonly MusterEvent[], records: readonly BootRecord[]) => {
-    for (const event of events) putEvent.run(rowOfEvent(event));
-    for (const boot of records) putBoot.run(rowOfBoot(boot));
-  });
+  const write = db.transaction(
+    (events: readonly MusterEvent[], records: readonly BootRecord[], lines: readonly LogLine[]) => {
+      for (const event of events) putEvent.run(rowOfEvent(event));
+      for (const boot of records) putBoot.run(rowOfBoot(boot));
+      logs.write(lines);
+    },
+  );
   return {
-    write: (events, records) => {
-      write.immediate(events, records);
+    logs,
+    write: (events, records, lines) => {
+      write.immediate(events, records, lines);
     },
     lastEventId: db.prepare<[], number>("select coalesce(max(id), 0) from events").pluck().get() ?? 0,
     listEvents: ({ node, afterId, limit }) =>
