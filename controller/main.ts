@@ -9,6 +9,8 @@ import { type Logger, pino } from "pino";
 import { errorMeaning, errorSentence, MusterError } from "#proto/contract/muster-error.ts";
 
 import packageJson from "../package.json" with { type: "json" };
+import { openAdmission, planConnectionLimits } from "./api/admit-connections.ts";
+import { tellLimited } from "./api/tell-limited.ts";
 import { startAgentServer, startEnrollmentServer } from "./api/grpc/start-agent-servers.ts";
 import { createApi } from "./api/rest/create-api.ts";
 import { listenOnAddress, listenOnSocket } from "./api/rest/listen.ts";
@@ -24,6 +26,7 @@ import { serveEnrollment } from "./identity/serve-enrollment.ts";
 import { watchImpostors } from "./identity/watch-impostors.ts";
 import { openBlobStore } from "./images/open-blob-store.ts";
 import { startBlobWorkers } from "./images/start-blob-workers.ts";
+import { DENIED_SECONDS } from "./inventory/inventory.ts";
 import { openInventory } from "./inventory/open-inventory.ts";
 import { openTelemetry } from "./inventory/open-telemetry.ts";
 import { keepSecretFile } from "./keep-secret-file.ts";
@@ -52,7 +55,7 @@ interface Surroundings {
 
 const HEARTBEAT_SECONDS = 30;
 /** A boot's tickets outlast the boot by far, and a day is what the certificate lives anyway. */
-const TICKET_SECONDS = 24 * 3600;
+const TICKET_SECONDS = DENIED_SECONDS;
 /** A node that gave up says so; one that says nothing for longer than that lost its power or its link. */
 const ABANDON_MARGIN_SECONDS = 300;
 /** Unreferenced blobs are looked for once a day, when nobody is watching. */
@@ -147,12 +150,16 @@ async function runController(
 
   // gRPC.
   const at = (port: number): string[] => [`${config.controller.address}:${port}`];
+  const { connectionsPerAddress } = config.limits;
+  const limits = planConnectionLimits(connectionsPerAddress);
+  const onLimited = tellLimited(telemetry, now);
   const endpoint = {
     address: config.controller.address,
     certPem: server.certPem,
     keyPem: server.keyPem,
+    limits,
   };
-  stack.use(
+  const blobWorkers = stack.use(
     await startBlobWorkers({
       program: around.blobWorker,
       count: config.blobs.workers,
@@ -162,11 +169,15 @@ async function runController(
         caPem: authority.certificatePem,
         ticketKey,
         blobRoot,
+        limits: planConnectionLimits(connectionsPerAddress, config.blobs.workers),
       },
+      denied: await inventory.listDeniedBoots(),
+      onLimited,
       telemetry,
       onBug,
     }),
   );
+  stack.defer(inventory.onBootsDenied(blobWorkers.deny));
   const directives = openDirectives();
   const runtimeOverlays = stack.use(
     await serveRuntimeOverlays({
@@ -211,7 +222,10 @@ async function runController(
     onBug,
   });
   stack.use(
-    await startEnrollmentServer({ ...endpoint, port: config.ports.enrolment }, { enrollment, now, onBug }),
+    await startEnrollmentServer(
+      { ...endpoint, port: config.ports.enrolment, onLimited },
+      { enrollment, now, onBug },
+    ),
   );
   const provisioning = serveProvisioning({
     inventory,
@@ -232,7 +246,7 @@ async function runController(
   });
   stack.use(
     await startAgentServer(
-      { ...endpoint, port: config.ports.agents, clientAuthorityPem: authority.certificatePem },
+      { ...endpoint, port: config.ports.agents, clientAuthorityPem: authority.certificatePem, onLimited },
       {
         provisioning,
         session: sessions.server,
@@ -263,9 +277,26 @@ async function runController(
         lifetimeSeconds: config.enrolment.tokenSeconds,
         now: now(),
       }),
+    isUp: sessions.isUp,
+    onImpostor: impostors.seen,
     onEvent,
     log,
   });
+  // Machines that boot make a connection per file, and no handshake that costs anything.
+  const bootLimits = { ...limits, newPerAddress: { perSecond: 100, burst: 4 * connectionsPerAddress } };
+  const bootAdmission = stack.use(
+    openAdmission(
+      {
+        perAddress: bootLimits.perAddress,
+        overall: bootLimits.overall,
+        newPerAddress: bootLimits.newPerAddress,
+        newOverall: { perSecond: 5000, burst: 20_000 },
+      },
+      () => performance.now(),
+      onLimited,
+    ),
+  );
+  bootAdmission.guard(boot.server);
   await listenOnAddress(boot, config.controller.address, config.ports.http, "ports.http");
   stack.defer(() => boot.close());
 
@@ -299,6 +330,7 @@ async function runController(
     defaultImage: config.boot.image,
     blobs,
     enrolments: desk,
+    impostors,
     listOverlays: () => listOverlays(config.paths.overlays),
     runtimeOverlays,
     runDoctor: (signal) =>
@@ -328,6 +360,11 @@ async function runController(
       certificatePem: server.certPem,
       keyPem: server.keyPem,
     });
+    const { perAddress, overall, newPerAddress, newOverall } = limits;
+    const admission = stack.use(
+      openAdmission({ perAddress, overall, newPerAddress, newOverall }, () => performance.now(), onLimited),
+    );
+    admission.guard(https.server);
     await listenOnAddress(https, config.controller.address, config.ports.api);
     stack.defer(() => https.close());
   }

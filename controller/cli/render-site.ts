@@ -5,7 +5,6 @@ import type {
   FindingView,
   ImageVersionView,
   ImageView,
-  OverlayView,
   SiteStatus,
   TokenView,
 } from "../api/rest/schemas.ts";
@@ -63,13 +62,6 @@ export function renderImage(image: ImageView): string {
   );
 }
 
-export function renderOverlayTable(overlays: readonly OverlayView[]): string {
-  return renderTable(
-    ["NAME", "PATH"],
-    overlays.map(({ name, path }) => [name, path]),
-  );
-}
-
 export function renderTokenTable(tokens: readonly TokenView[], now: Date): string {
   return renderTable(
     ["NAME", "CREATED", "LAST USED"],
@@ -109,6 +101,7 @@ export function renderStatus(status: SiteStatus): string {
   return renderFields([
     ["musterd", `${status.version}, up ${renderDuration(status.uptimeSeconds * 1000)}`],
     ["nodes", detail === "" ? String(total) : `${total}: ${detail}`],
+    ["alerts", status.alerts === 0 ? undefined : `${renderCount(status.alerts, "node")}: muster node list`],
     ["pending", renderCount(status.pending, "machine")],
     ["images", String(status.images)],
     ["authority", status.authorityFingerprint],

@@ -76,6 +76,10 @@ export interface MusterConfig {
     /** Unreferenced blobs are kept this long. */
     readonly graceSeconds: number;
   };
+  readonly limits: {
+    /** Open connections from one address to one port, and how many of them at once. */
+    readonly connectionsPerAddress: number;
+  };
   readonly telemetry: {
     readonly keepDays: number;
     readonly maxEvents: number;

@@ -139,6 +139,10 @@ function readRoot(root: Section, host: HostDefaults, context: ReadContext): Must
   const grace = blobs.scalar("grace", durationBetween("1m", "365d"));
   blobs.finish();
 
+  const limits = root.section("limits");
+  const connectionsPerAddress = limits.scalar("connectionsPerAddress", numberBetween(16, 1_000_000));
+  limits.finish();
+
   const telemetry = root.section("telemetry");
   const keep = telemetry.scalar("keep", durationBetween("1d", "3650d"));
   const maxEvents = telemetry.scalar("maxEvents", numberBetween(1000, 100_000_000));
@@ -194,6 +198,7 @@ function readRoot(root: Section, host: HostDefaults, context: ReadContext): Must
       workers: workers?.value ?? Math.max(1, Math.min(8, host.cores)),
       graceSeconds: grace?.value ?? 86_400,
     },
+    limits: { connectionsPerAddress: connectionsPerAddress?.value ?? 256 },
     telemetry: {
       keepDays: Math.floor((keep?.value ?? 90 * 86_400) / 86_400),
       maxEvents: maxEvents?.value ?? 1_000_000,

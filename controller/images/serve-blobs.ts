@@ -9,12 +9,16 @@ import { BlobsService, type FetchBlobRequest } from "#proto/gen/muster/v1/provis
 import { grpcErrorFrom } from "#proto/host/grpc-errors.ts";
 import { nodeOf } from "../api/grpc/authorize-calls.ts";
 import { openBlobTicket, ticketRefused } from "./blob-tickets.ts";
+import type { DeniedBoots } from "./denied-boots.ts";
 
 /** What serving blobs needs: no inventory, only the files and the key of the tickets. */
 export interface BlobServing {
   /** <state>/blobs */
   readonly blobRoot: string;
   readonly ticketKey: Uint8Array;
+  readonly denied: Pick<DeniedBoots, "watch">;
+  /** Ends the connection of a peer, as calls name it. */
+  readonly cut: (peer: string) => void;
   readonly now: () => Date;
   readonly onBug: (error: unknown, method: string) => void;
 }
@@ -24,6 +28,8 @@ const CHUNK_BYTES = 1024 * 1024;
 /** Field 1, wire type 2 (length-delimited) and a length of at most 4 bytes: protobuf's encoding document. */
 const DATA_TAG = 0x0a;
 const MAX_HEADER_BYTES = 5;
+/** A client that takes its time has this long to hear why its transfer ends; then its connection ends too. */
+const CUT_AFTER_MS = 500;
 /** Buffers kept for the next stream; a stream uses two. */
 const MAX_POOLED = 64;
 
@@ -85,11 +91,20 @@ async function sendBlob(
       fix: "start again from 0",
     });
   }
+  const ended = new AbortController();
+  using _watch = serving.denied.watch(node, bootId, ({ why }) => {
+    ended.abort(new MusterError({ code: "certificate-refused", what: why, fix: "restart the machine" }));
+    setTimeout(() => {
+      serving.cut(call.getPeer());
+    }, CUT_AFTER_MS).unref();
+  });
+  ended.signal.throwIfAborted();
   const file = await openBlob(blobPath(serving.blobRoot, ticket.digest), ticket.digest);
   try {
     const { size } = await file.stat();
     if (size !== ticket.sizeBytes) throw sizeDiffers(ticket.digest, size, ticket.sizeBytes);
-    await pump(call, file, offset, size, ticket.digest, pool);
+    await pump({ call, file, offset, size, digest: ticket.digest, signal: ended.signal }, pool);
+    ended.signal.throwIfAborted();
   } finally {
     await file.close();
   }
@@ -97,25 +112,34 @@ async function sendBlob(
 
 /** Two buffers: one is read into while the other is on its way. */
 async function pump(
-  call: ServerWritableStream<FetchBlobRequest, Buffer>,
-  file: FileHandle,
-  offset: number,
-  size: number,
-  digest: Digest,
+  transfer: {
+    readonly call: ServerWritableStream<FetchBlobRequest, Buffer>;
+    readonly file: FileHandle;
+    readonly offset: number;
+    readonly size: number;
+    readonly digest: Digest;
+    /** Aborted: nothing more is sent. */
+    readonly signal: AbortSignal;
+  },
   pool: Buffer[],
 ): Promise<void> {
+  const { call, file, offset, size, digest, signal } = transfer;
   const buffers = [take(pool), take(pool)] as const;
   const stopped = new Promise<void>((resolve) => {
     call.once("cancelled", resolve);
     call.once("close", resolve);
+    signal.addEventListener("abort", () => {
+      resolve();
+    });
   });
   let sent: Promise<void> = Promise.resolve();
   try {
-    for (let at = offset, turn = 0; at < size && !call.cancelled; turn ^= 1) {
+    for (let at = offset, turn = 0; at < size && !call.cancelled && !signal.aborted; turn ^= 1) {
       const buffer = buffers[turn === 0 ? 0 : 1];
       const length = Math.min(CHUNK_BYTES, size - at);
       await readFully(file, buffer, length, at, digest);
       await Promise.race([sent, stopped]);
+      if (signal.aborted) return;
       sent = write(call, encodeInPlace(buffer, length));
       at += length;
     }

@@ -16,6 +16,7 @@ import {
 import { musterErrorFromGrpc } from "#proto/host/grpc-errors.ts";
 import { nodeCredentials } from "../../test/fixtures/controller-on-loopback.ts";
 import { makeCertificateRequest } from "../../test/fixtures/make-certificate-request.ts";
+import { planConnectionLimits } from "../api/admit-connections.ts";
 import { type CertificateAuthority, openCertificateAuthority } from "../identity/certificate-authority.ts";
 import { sealBlobTicket } from "./blob-tickets.ts";
 import { blobPath } from "./serve-blobs.ts";
@@ -93,7 +94,10 @@ function startWorkers(port: number, count: number): Promise<BlobWorkers> {
         caPem: authority.certificatePem,
         ticketKey: KEY,
         blobRoot: join(directory, "blobs"),
+        limits: planConnectionLimits(256, count),
       },
+      denied: [],
+      onLimited: () => undefined,
       telemetry: { recordEvent: ({ kind }) => events.push(kind) },
       onBug: (error) => bugs.push(error),
     }),

@@ -3,7 +3,10 @@ import { createServer } from "node:net";
 
 import { MusterError } from "#proto/contract/muster-error.ts";
 import { planRetryDelayMs, type RetryRule } from "#proto/contract/plan-retry.ts";
+import type { ConnectionLimits, LimitedAddress } from "../api/admit-connections.ts";
 import type { Telemetry } from "../events/telemetry.ts";
+import type { DeniedBoot } from "../inventory/inventory.ts";
+import { openDeniedBoots } from "./denied-boots.ts";
 
 /** What a worker is told when it starts. */
 export interface BlobWorkerConfig {
@@ -16,18 +19,29 @@ export interface BlobWorkerConfig {
   readonly caPem: string;
   readonly ticketKey: Uint8Array;
   readonly blobRoot: string;
+  /** This worker's part of the port's. */
+  readonly limits: ConnectionLimits;
 }
+
+/** What a worker is told. */
+export type BlobWorkerOrder =
+  | { readonly kind: "serve"; readonly config: BlobWorkerConfig }
+  /** These too are denied from now on. */
+  | { readonly kind: "deny"; readonly boots: readonly DeniedBoot[] };
 
 /** What a worker tells. */
 export type BlobWorkerMessage =
   | { readonly kind: "listening"; readonly port: number }
   | { readonly kind: "failed"; readonly text: string }
+  | ({ readonly kind: "limited" } & LimitedAddress)
   | { readonly kind: "bug"; readonly method: string; readonly text: string };
 
 /** The running workers. Disposing ends them. */
 export interface BlobWorkers extends AsyncDisposable {
   readonly port: number;
   readonly pids: readonly number[];
+  /** These boots get nothing from now on; what is on its way to them ends. */
+  readonly deny: (boots: readonly DeniedBoot[]) => void;
 }
 
 const RESTART: RetryRule = { firstMs: 250, maxMs: 30_000 };
@@ -47,6 +61,9 @@ export async function startBlobWorkers(options: {
   readonly program: string;
   readonly count: number;
   readonly config: BlobWorkerConfig;
+  /** The boots that are denied now; later ones are told with {@link BlobWorkers.deny}. */
+  readonly denied: readonly DeniedBoot[];
+  readonly onLimited: (limited: LimitedAddress) => void;
   readonly telemetry: Pick<Telemetry, "recordEvent">;
   readonly onBug: (error: unknown, method: string) => void;
 }): Promise<BlobWorkers> {
@@ -54,6 +71,8 @@ export async function startBlobWorkers(options: {
   cluster.schedulingPolicy = cluster.SCHED_RR;
   cluster.setupPrimary({ exec: program, args: [], execArgv: [], serialization: "advanced" });
   const workers = new Set<Worker>();
+  const denied = openDeniedBoots(() => new Date());
+  denied.deny(options.denied);
   const timers = new Set<NodeJS.Timeout>();
   let stopping = false;
   // node:cluster shares a listening socket among workers that ask for the same port, so all must know it.
@@ -65,6 +84,7 @@ export async function startBlobWorkers(options: {
     workers.add(worker);
     worker.on("message", (message: BlobWorkerMessage) => {
       if (message.kind === "bug") options.onBug(new Error(message.text), message.method);
+      if (message.kind === "limited") options.onLimited({ address: message.address, port: message.port });
     });
     worker.on("error", () => undefined);
     worker.once("exit", (code: number | null, signal: string | null) => {
@@ -73,7 +93,12 @@ export async function startBlobWorkers(options: {
       const again = Date.now() - startedAt > STEADY_MS ? 0 : failures;
       restartLater(again, code, signal);
     });
-    return listening(worker, settings);
+    worker.once("online", () => {
+      // The whole list, also to a worker that was started again.
+      tell(worker, { kind: "deny", boots: denied.list() });
+      tell(worker, { kind: "serve", config: settings });
+    });
+    return listening(worker);
   };
   const restartLater = (failures: number, code: number | null, signal: string | null): void => {
     const delayMs = planRetryDelayMs(RESTART, failures, Math.random());
@@ -106,6 +131,10 @@ export async function startBlobWorkers(options: {
       get pids() {
         return [...workers].flatMap(({ process: { pid } }) => (pid === undefined ? [] : [pid]));
       },
+      deny: (boots) => {
+        denied.deny(boots);
+        for (const worker of workers) tell(worker, { kind: "deny", boots });
+      },
       [Symbol.asyncDispose]: stop,
     };
   } catch (error) {
@@ -127,19 +156,19 @@ function findFreePort(address: string): Promise<number> {
   });
 }
 
-function listening(worker: Worker, config: BlobWorkerConfig): Promise<number> {
+function tell(worker: Worker, order: BlobWorkerOrder): void {
+  // One that is ending needs to know nothing more; its exit says the rest.
+  if (worker.isConnected()) worker.send(order, () => undefined);
+}
+
+function listening(worker: Worker): Promise<number> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       reject(new MusterError({ code: "deadline-exceeded", what: "a blob worker did not start in time" }));
       worker.process.kill("SIGKILL");
     }, START_DEADLINE_MS);
-    worker.once("online", () => {
-      worker.send(config, (error) => {
-        if (error !== null) reject(error);
-      });
-    });
     worker.on("message", (message: BlobWorkerMessage) => {
-      if (message.kind === "bug") return;
+      if (message.kind === "bug" || message.kind === "limited") return;
       clearTimeout(timer);
       if (message.kind === "listening") resolve(message.port);
       else {

@@ -102,7 +102,10 @@ async function open(): Promise<Fixture> {
         throw path ?? new MusterError({ code: "blob-missing", what: `no blob ${digest}` });
       },
     },
+    isUp: async () => false,
+    onImpostor: () => undefined,
     fleet: {
+      scriptDisowned: () => undefined,
       scriptServed: (client) => calls.push(["script", client]),
       artifactServed: (address, name, sizeBytes) => calls.push(["artifact", address, name, sizeBytes]),
     },

@@ -1,16 +1,19 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { Type } from "typebox";
 
 import { type Digest, digestOfHex } from "#proto/contract/digest.ts";
 import { type MacAddress, readMacAddress } from "#proto/contract/mac-address.ts";
+import type { NodeName } from "#proto/contract/node-name.ts";
 import { errorMeaning, errorSentence, MusterError } from "#proto/contract/muster-error.ts";
 import { makeRateLimiter } from "../api/grpc/limit-rate.ts";
 import type { MusterConfig } from "../config/muster-config.ts";
 import type { MusterEvent } from "../events/telemetry.ts";
 import { parseSourceAddress } from "../identity/parse-source-address.ts";
+import type { ImpostorAttempt } from "../identity/watch-impostors.ts";
 import type { BlobStore } from "../images/blob-store.ts";
 import type { Fleet } from "../sessions/fleet.ts";
 import { findIpxeBinaries } from "./gather-dnsmasq-facts.ts";
@@ -24,7 +27,10 @@ import { createFileHasher, serveFile } from "./serve-file.ts";
 export interface BootServerEffects extends BootResolution {
   readonly config: MusterConfig;
   readonly blobs: Pick<BlobStore, "verifiedPath">;
-  readonly fleet: Pick<Fleet, "scriptServed" | "artifactServed">;
+  readonly fleet: Pick<Fleet, "scriptServed" | "scriptDisowned" | "artifactServed">;
+  /** Whether the node lives on in the boot of its session; takes seconds at most. */
+  readonly isUp: (node: NodeName) => Promise<boolean>;
+  readonly onImpostor: (attempt: ImpostorAttempt) => void;
   readonly onEvent: (event: Omit<MusterEvent, "id" | "at">) => void;
   readonly log: NetbootLog;
 }
@@ -38,6 +44,8 @@ const STALLED_MS = 120_000;
 /** A script may cost a token, which is written to disk: iPXE asks every 6 s at most, a whole cluster at once. */
 const SCRIPTS_PER_MACHINE = { perSecond: 5, burst: 30 };
 const SCRIPTS = { perSecond: 500, burst: 12_000 };
+/** A node that is up answers within this time, normally: its boot is not shown as begun for a moment. */
+const ANSWERS_AT_ONCE_MS = 250;
 const BASE_ARCHIVES = ["base-zstd.cpio", "base-gzip.cpio"];
 /** A machine that has nothing to boot asks every minute; the same reason is an event again after this time. */
 const REPEAT_EVENT_MS = 3_600_000;
@@ -149,7 +157,13 @@ export function createBootServer(effects: BootServerEffects): FastifyInstance {
         buildArchitecture: query.buildarch,
       };
       const { script, node } = await resolveBoot(effects, machine, address, now).catch(waitInstead(mac));
-      effects.fleet.scriptServed({ mac, address, ...(node === undefined ? {} : { node: node.name }) }, now);
+      noteScript(
+        effects,
+        { mac, address, node: node?.name, uuid: query.uuid, serial: query.serial },
+        now,
+      ).catch((error: unknown) => {
+        log.error({ mac, error: errorSentence(error) }, "a boot script was not noted");
+      });
       remember(bootingAt, address, node?.name ?? mac);
       if (script.do === "boot") log.info({ mac, node: node?.name, address }, "boot script served");
       else if (isNews(`${mac} ${script.what}`, now)) {
@@ -224,6 +238,41 @@ export function createBootServer(effects: BootServerEffects): FastifyInstance {
   });
 
   return server;
+}
+
+/**
+ * A script begins a boot, unless its node is up: then somebody else asked. The machine gets its script meanwhile; what
+ * it can do with it is decided when it enrols.
+ */
+async function noteScript(
+  { fleet, isUp, onImpostor }: BootServerEffects,
+  asked: {
+    readonly mac: MacAddress;
+    readonly address: string;
+    readonly node: NodeName | undefined;
+    readonly uuid: string;
+    readonly serial: string;
+  },
+  at: Date,
+): Promise<void> {
+  const { mac, address, node, uuid: smbiosUuid, serial } = asked;
+  if (node === undefined) {
+    fleet.scriptServed({ mac, address }, at);
+    return;
+  }
+  const answer = isUp(node);
+  const early = await Promise.race([answer, setTimeout(ANSWERS_AT_ONCE_MS, undefined, { ref: false })]);
+  if (early !== true) fleet.scriptServed({ mac, address, node }, at);
+  if (!(await answer)) return;
+  if (early !== true) fleet.scriptDisowned(node, new Date());
+  onImpostor({
+    node,
+    address,
+    mac,
+    smbiosUuid,
+    serial,
+    presented: "its MAC address, asking for its boot script",
+  });
 }
 
 /**

@@ -16,6 +16,7 @@ import {
 } from "../../controller/identity/certificate-authority.ts";
 import { sealBlobTicket } from "../../controller/images/blob-tickets.ts";
 import { blobPath } from "../../controller/images/serve-blobs.ts";
+import { planConnectionLimits } from "../../controller/api/admit-connections.ts";
 import { startBlobWorkers } from "../../controller/images/start-blob-workers.ts";
 import { pemOf } from "../fixtures/controller-on-loopback.ts";
 import { makeCertificateRequest } from "../fixtures/make-certificate-request.ts";
@@ -192,7 +193,10 @@ async function serveByWorkers(site: Site, count: number): Promise<Served> {
       caPem: site.authority.certificatePem,
       ticketKey: site.ticketKey,
       blobRoot: join(site.directory, "blobs"),
+      limits: planConnectionLimits(100_000),
     },
+    denied: [],
+    onLimited: () => undefined,
     telemetry: { recordEvent: () => undefined },
     onBug: (error) => {
       process.stderr.write(`${String(error)}\n`);

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { Server, ServerCredentials, ServerInterceptingCall } from "@grpc/grpc-js";
 
 import { guardCalls } from "../../controller/api/grpc/authorize-calls.ts";
+import { openDeniedBoots } from "../../controller/images/denied-boots.ts";
 import {
   BLOB_CHANNEL_OPTIONS,
   BLOB_SERVICE_DEFINITION,
@@ -41,7 +42,14 @@ const server = new Server({
 });
 server.addService(
   BLOB_SERVICE_DEFINITION,
-  serveBlobs({ blobRoot: config.blobRoot, ticketKey: Buffer.from(config.ticketKey, "hex"), now, onBug }),
+  serveBlobs({
+    blobRoot: config.blobRoot,
+    ticketKey: Buffer.from(config.ticketKey, "hex"),
+    denied: openDeniedBoots(now),
+    cut: () => undefined,
+    now,
+    onBug,
+  }),
 );
 server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
   if (error !== null) throw error;

@@ -3,6 +3,7 @@ import type { FastifyBaseLogger } from "fastify";
 import type { Finding } from "../../doctor/plan-diagnosis.ts";
 import type { Telemetry } from "../../events/telemetry.ts";
 import type { Enrolments } from "../../identity/enrolments.ts";
+import type { ImpostorWatch } from "../../identity/watch-impostors.ts";
 import type { BlobStore } from "../../images/blob-store.ts";
 import type { Inventory } from "../../inventory/inventory.ts";
 import type { DhcpSnippetFormat } from "../../netboot/render-dhcp-snippet.ts";
@@ -27,6 +28,7 @@ export interface ApiDependencies {
   readonly defaultImage: string | undefined;
   readonly blobs: BlobStore;
   readonly enrolments: Enrolments;
+  readonly impostors: Pick<ImpostorWatch, "clear">;
   listOverlays(): Promise<readonly OverlaySummary[]>;
   /** How nodes stand to their runtime overlays. */
   readonly runtimeOverlays: Pick<RuntimeOverlays, "statusOf" | "troubles">;

@@ -164,6 +164,9 @@ export async function openTestSite(): Promise<TestSite> {
         reject: async (claimCode) => inventory.deletePending(claimCode),
       },
       runtimeOverlays: { statusOf: (node) => overlays.get(node), troubles: () => overlayTroubles },
+      impostors: {
+        clear: async (names, author) => (await inventory.clearAlerts(names, author)).map(({ node }) => node),
+      },
       listOverlays: async () => [{ name: "site", path: "/var/lib/muster/overlays/site" }],
       runDoctor: async () => findings,
       renderSnippet: async (format) => `# for ${format}\nnext-server 10.77.0.1;\n`,

@@ -11,9 +11,12 @@ import type {
   TokenView,
 } from "./schemas.ts";
 
+/** What the fleet knows, and what is wrong with the runtime overlay of the node, if anything. */
+export type ShownStatus = NodeStatus & { readonly overlayTrouble?: string };
+
 /** A node as the API shows it: what the inventory has, and what the fleet knows of it now. */
-export function presentNode(node: Node, status: NodeStatus): NodeView {
-  const { lastSeenAt, failure } = status;
+export function presentNode(node: Node, status: ShownStatus): NodeView {
+  const { lastSeenAt, failure, alert } = status;
   return {
     ...node,
     kernelArguments: [...node.kernelArguments],
@@ -34,15 +37,19 @@ export function presentNode(node: Node, status: NodeStatus): NodeView {
         "imageVersion",
         "agentVersion",
         "bootMs",
+        "overlayTrouble",
       ]),
       ...(lastSeenAt === undefined ? {} : { lastSeenAt: lastSeenAt.toISOString() }),
       ...(failure === undefined ? {} : { failure: { ...failure } }),
+      ...(alert === undefined
+        ? {}
+        : { alert: { kind: alert.kind, what: alert.what, at: alert.at.toISOString() } }),
     },
   };
 }
 
 /** The same without kernel logs, which are up to 64 KiB a node. */
-export function presentNodeInList(node: Node, status: NodeStatus): NodeView {
+export function presentNodeInList(node: Node, status: ShownStatus): NodeView {
   const view = presentNode(node, status);
   const { failure } = view.status;
   if (failure === undefined) return view;

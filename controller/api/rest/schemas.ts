@@ -107,6 +107,8 @@ const StatusView = Type.Object({
   bootMs: Type.Optional(Type.Number()),
   lastSeenAt: Type.Optional(Time),
   failure: Type.Optional(FailureView),
+  alert: Type.Optional(Type.Object({ kind: Text, what: Text, at: Time })),
+  overlayTrouble: Type.Optional(Type.String({ description: "what is wrong with its runtime overlay" })),
 });
 
 export const NodeView = Type.Object({
@@ -250,10 +252,6 @@ export const EventView = Type.Object({
 export type EventView = Static<typeof EventView>;
 export const EventList = Type.Object({ events: Type.Array(EventView) });
 
-export const OverlayView = Type.Object({ name: Text, path: Text });
-export type OverlayView = Static<typeof OverlayView>;
-export const OverlayList = Type.Object({ overlays: Type.Array(OverlayView) });
-
 export const FindingView = Type.Object({
   check: Text,
   status: Type.Enum(["ok", "warning", "error"]),
@@ -276,6 +274,7 @@ export const SiteStatus = Type.Object({
     unreachable: Count,
     failed: Count,
   }),
+  alerts: Type.Integer({ minimum: 0, description: "nodes that somebody should look at" }),
   pending: Count,
   images: Count,
 });

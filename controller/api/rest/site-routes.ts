@@ -1,7 +1,7 @@
 import { Type } from "typebox";
 
 import type { ApiDependencies } from "./api-dependencies.ts";
-import { FindingList, OverlayList, REFUSALS, SiteStatus, SNIPPET_FORMAT } from "./schemas.ts";
+import { FindingList, REFUSALS, SiteStatus, SNIPPET_FORMAT } from "./schemas.ts";
 import type { TypedApi } from "./typed-api.ts";
 
 /** A check of the host takes seconds (it listens for other DHCP servers); it never takes minutes. */
@@ -19,7 +19,8 @@ export function addSiteRoutes(api: TypedApi, deps: ApiDependencies): void {
     },
     async () => {
       const nodes = await deps.inventory.listNodes();
-      const states = nodes.map((node) => deps.fleet.statusOf(node.name).state);
+      const statuses = nodes.map((node) => deps.fleet.statusOf(node.name));
+      const states = statuses.map(({ state }) => state);
       const count = (state: (typeof states)[number]): number =>
         states.filter((other) => other === state).length;
       return {
@@ -35,6 +36,7 @@ export function addSiteRoutes(api: TypedApi, deps: ApiDependencies): void {
           unreachable: count("unreachable"),
           failed: count("failed"),
         },
+        alerts: statuses.filter(({ alert }) => alert !== undefined).length,
         pending: (await deps.inventory.listPending()).length,
         images: (await deps.inventory.listImages()).length,
       };
@@ -53,15 +55,6 @@ export function addSiteRoutes(api: TypedApi, deps: ApiDependencies): void {
       },
     },
     async () => ({ fingerprint: deps.authority.fingerprint, certificate: deps.authority.certificatePem }),
-  );
-
-  api.get(
-    "/api/v1/overlays",
-    { schema: { summary: "Static overlays", response: { 200: OverlayList, ...REFUSALS } } },
-    async () => {
-      const overlays = await deps.listOverlays();
-      return { overlays: overlays.toSorted((a, b) => a.name.localeCompare(b.name)) };
-    },
   );
 
   api.get(
