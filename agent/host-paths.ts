@@ -36,6 +36,16 @@ export interface HostPaths {
   readonly hardware: string;
   /** What the boot said on the console. */
   readonly bootLog: string;
+  /** What the runtime overlay is and what it covered; root only. */
+  readonly overlayState: string;
+  /** What reactions print, while they run. */
+  readonly reactions: string;
+  /** There when the kernel enforces SELinux or could. */
+  readonly selinux: string;
+  /** There when systemd is the init that runs (sd_booted(3)). */
+  readonly systemd: string;
+  /** The agent's own programs, of the layer that brought it. */
+  readonly agentPrograms: string;
   /** Mount points. */
   readonly blobs: string;
   readonly layers: string;
@@ -47,6 +57,11 @@ export interface HostPaths {
     readonly unsquashfs: string;
     readonly setfattr: string;
     readonly setfacl: string;
+    readonly getfattr: string;
+    readonly matchpathcon: string;
+    readonly systemdRun: string;
+    readonly systemctl: string;
+    readonly shell: string;
   };
 }
 
@@ -79,10 +94,20 @@ export function hostPathsAt(root: string): HostPaths {
     stages: at("run/muster/stages.json"),
     hardware: at("run/muster/hardware.json"),
     bootLog: at("run/muster/boot.log"),
+    overlayState: at("var/lib/muster/overlay"),
+    reactions: at("run/muster/reactions"),
+    selinux: at("sys/fs/selinux/enforce"),
+    systemd: at("run/systemd/system"),
+    agentPrograms: at("usr/lib/muster"),
     blobs: at("run/muster/blobs"),
     layers: at("run/muster/layers"),
     writable: at("run/muster/rw"),
     newRoot: at("newroot"),
-    programs: { busybox: "busybox", unsquashfs: "unsquashfs", setfattr: "setfattr", setfacl: "setfacl" },
+    programs: { busybox: "busybox", unsquashfs: "unsquashfs", setfattr: "setfattr", setfacl: "setfacl",
+      getfattr: "getfattr",
+      matchpathcon: "matchpathcon",
+      systemdRun: "systemd-run",
+      systemctl: "systemctl",
+      shell: "/bin/sh" },
   };
 }

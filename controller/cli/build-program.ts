@@ -1,5 +1,8 @@
 import { Command, Option } from "commander";
 
+import { addHardwareCommands } from "./add-hardware-commands.ts";
+import { addOverlayCommands } from "./add-overlay-commands.ts";
+import { addRebootCommands } from "./add-reboot-commands.ts";
 import type { CliContext, OutputFormat } from "./cli-context.ts";
 
 /** The options every command has. */
@@ -16,6 +19,11 @@ export type ContextMaker = (options: GlobalOptions) => CliContext;
 
 /** Runs a command with its context; the number is the exit status. */
 type Run<A extends unknown[]> = (context: CliContext, ...args: A) => Promise<number>;
+
+/** Makes commander's action of a command that is loaded when it runs. */
+export type CommandRunner = <A extends unknown[]>(
+  load: () => Promise<Run<A>>,
+) => (...given: unknown[]) => Promise<void>;
 
 /**
  * The tree of all commands, with nothing behind them loaded: what a command needs is imported when it runs,
@@ -36,7 +44,7 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
     .helpCommand("help [command]", "help for a command");
 
   /** Adapts a function of context, arguments and options to commander. */
-  const run =
+  const run: CommandRunner =
     <A extends unknown[]>(load: () => Promise<Run<A>>) =>
     async (...given: unknown[]): Promise<void> => {
       const command = given.pop() as Command;
@@ -111,6 +119,9 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
     .option("--kernel-log", "with the end of the kernel log of boots that failed")
     .action(run(async () => (await import("./node-commands.ts")).showBoots));
 
+  addRebootCommands(program, node, run);
+  addHardwareCommands(program, run);
+
   const image = program.command("image").description("the root file systems that nodes boot");
   image
     .command("list")
@@ -148,12 +159,7 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
     .option("-y, --yes", "do not ask")
     .action(run(async () => (await import("./image-commands.ts")).deleteImage));
 
-  program
-    .command("overlay")
-    .description("files laid over images")
-    .command("list")
-    .description("static overlays of this controller")
-    .action(run(async () => (await import("./site-commands.ts")).listOverlays));
+  addOverlayCommands(program, node, run);
   program
     .command("dhcp")
     .description("DHCP and TFTP")

@@ -74,7 +74,7 @@ test("a node without a session, and one whose session ends, are unreachable", as
   const directives = openDirectives();
   await expect(directives.send(node, action, options)).rejects.toMatchObject({
     code: "node-unreachable",
-    message: "c001 has no session",
+    message: "no session",
   });
   const { live } = openSession();
   directives.opened?.(live, hello);
@@ -82,7 +82,7 @@ test("a node without a session, and one whose session ends, are unreachable", as
   directives.closed?.(live);
   await expect(answer).rejects.toMatchObject({
     code: "node-unreachable",
-    message: "the session of c001 ended before it answered",
+    message: "its session ended before it answered",
   });
   await expect(directives.send(node, action, options)).rejects.toMatchObject({ code: "node-unreachable" });
 });

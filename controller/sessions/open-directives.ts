@@ -40,7 +40,7 @@ export function openDirectives(): Directives {
   const open = new Map<string, OpenDirective>();
   const endOthers = (node: NodeName, current: LiveSession | undefined): void => {
     for (const { session, settle } of [...open.values()]) {
-      if (session.node === node && session !== current) settle(sessionEnded(node));
+      if (session.node === node && session !== current) settle(sessionEnded());
     }
   };
   return {
@@ -107,15 +107,15 @@ function parseResult(result: DirectiveResult): readonly string[] | MusterError {
 function noSession(node: NodeName): MusterError {
   return new MusterError({
     code: "node-unreachable",
-    what: `${node} has no session`,
+    what: "no session",
     fix: `see what it does: muster node list ${node}; when it is up, look at its muster-agent.service`,
   });
 }
 
-function sessionEnded(node: NodeName): MusterError {
+function sessionEnded(): MusterError {
   return new MusterError({
     code: "node-unreachable",
-    what: `the session of ${node} ended before it answered`,
+    what: "its session ended before it answered",
     fix: "wait until it is ready again, and ask again",
   });
 }
@@ -123,7 +123,7 @@ function sessionEnded(node: NodeName): MusterError {
 function noAnswer(node: NodeName, deadlineMs: number): MusterError {
   return new MusterError({
     code: "deadline-exceeded",
-    what: `${node} gave no answer within ${Math.round(deadlineMs / 1000)} s`,
+    what: `no answer within ${Math.round(deadlineMs / 1000)} s`,
     fix: `look at its log: muster node logs ${node}`,
   });
 }
