@@ -244,7 +244,7 @@ c003        unreachable: cannot be asked  debian12 v2  the same     6.1.0-2     
   it("refuses a time that is none", async () => {
     expect(await muster("reboot c001 --wait --timeout soon")).toBe(`$ muster reboot c001 --wait --timeout soon
 2> muster: --timeout: "soon" is not a duration
-2>  fix: write a number and s, m, h or d, for example 10m
+2>   fix: write a number and s, m, h or d, for example 10m
 [2]
 `);
   });
