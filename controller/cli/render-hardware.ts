@@ -82,7 +82,11 @@ export function renderHardware({ node, bootId, reportedAt, report }: ReportView,
         "Gres",
         slurm.gres.length === 0
           ? undefined
-          : slurm.gres.map((g) => join(`${g.name}:${g.type ?? ""}:${g.count}`, g.files)).join("\n"),
+          : slurm.gres
+              .map((g) =>
+                join([g.name, g.type, g.count].filter((word) => word !== undefined).join(":"), g.files),
+              )
+              .join("\n"),
       ],
       ["PCI", `${renderCount(report.pci.length, "device")}; -o json lists them`],
     ]),
