@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 
 /** USER_HZ, in which /proc counts time; 100 on every architecture that muster runs on (getconf CLK_TCK). */
 const TICKS_PER_SECOND = 100;
@@ -35,4 +35,19 @@ export async function readMemory(
     residentBytes: kib("VmRSS") * 1024,
     anonymousBytes: kib("RssAnon") * 1024,
   };
+}
+
+/**
+ * How often the threads of a process gave the CPU back by themselves, which is how often they were woken:
+ * proc_pid_status(5). Threads that have ended are not counted.
+ */
+export async function readVoluntarySwitches(pid: number): Promise<number> {
+  const threads = await readdir(`/proc/${pid}/task`);
+  const counts = await Promise.all(
+    threads.map(async (thread) => {
+      const status = await readFile(`/proc/${pid}/task/${thread}/status`, "utf8").catch(() => "");
+      return Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(status)?.[1] ?? 0);
+    }),
+  );
+  return counts.reduce((sum, one) => sum + one, 0);
 }

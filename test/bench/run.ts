@@ -6,7 +6,9 @@ import { gainLabPrivileges } from "../lab/gain-lab-privileges.ts";
 import { benchBlobs } from "./blobs.ts";
 import { benchBoot } from "./boot.ts";
 import { benchController } from "./controller.ts";
+import { benchFootprint } from "./footprint.ts";
 import { benchMemory } from "./memory.ts";
+import { benchNoise } from "./noise.ts";
 import type { Bench } from "./render-table.ts";
 import { benchSizes } from "./sizes.ts";
 
@@ -17,6 +19,8 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   blobs: benchBlobs,
   sizes: benchSizes,
   controller: benchController,
+  footprint: benchFootprint,
+  noise: benchNoise,
 };
 
 /** `npm run bench [-- NAME...]`: measures, and prints tables in Markdown; how far it is goes to standard error. */

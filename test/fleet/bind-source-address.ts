@@ -26,6 +26,6 @@ function patch(): void {
     if (localAddress !== undefined && typeof options === "object" && options.port !== undefined) {
       options.localAddress ??= localAddress;
     }
-    return Reflect.apply(connect, this, args) as Socket;
+    return connect.apply(this, args);
   });
 }

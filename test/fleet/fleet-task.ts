@@ -10,6 +10,8 @@ export interface FleetTask {
   readonly last: number;
   /** How many boot at a time. */
   readonly atOnce: number;
+  /** False: they boot and that is all; what a boot leaves is in `directory`. */
+  readonly sessions: boolean;
 }
 
 /** What a process of the fleet says of its nodes, one JSON object a line, whenever it changed. */

@@ -16,6 +16,8 @@ export interface Fleet extends AsyncDisposable {
   /** Sums over its processes; times are the earliest of the first and the latest of the last. */
   readonly report: FleetReport;
   readonly pids: readonly number[];
+  /** DIRECTORY/NAME is the root directory of a node. */
+  readonly directory: string;
   /** Waits until something holds of the fleet; a failure shows the report. */
   until(what: string, holds: (report: FleetReport) => boolean, deadlineMs: number): Promise<FleetReport>;
 }
@@ -34,16 +36,21 @@ const HTTP_PORT = 9880;
 export async function openFleet(
   { lab, controller }: { readonly lab: Lab; readonly controller: ControllerProcess },
   count: number,
-  options: { readonly atOnce?: number; readonly runtimeOverlays?: readonly string[] } = {},
+  options: {
+    readonly atOnce?: number;
+    readonly runtimeOverlays?: readonly string[];
+    /** Default true. */
+    readonly sessions?: boolean;
+  } = {},
 ): Promise<Fleet> {
   const indexes = Array.from({ length: count }, (_, index) => index + 1);
-  await addNodes(controller, indexes);
+  await addNodes(controller, indexes, options.runtimeOverlays ?? []);
   await lab.run({ program: "ip", args: ["route", "replace", "local", FLEET_NETWORK, "dev", "lo"] });
   await using undo = new AsyncDisposableStack();
   const directory = await mkdtemp("/dev/shm/muster-fleet-");
   undo.defer(() => rm(directory, { recursive: true, force: true }));
   const processes = Math.ceil(count / NODES_PER_PROCESS);
-  const reports: FleetReport[] = [];
+  const reports = new Map<number, FleetReport>();
   const daemons: Daemon[] = [];
   const errors: string[] = [];
   for (let at = 0; at < processes; at++) {
@@ -53,12 +60,13 @@ export async function openFleet(
       first: Math.floor((count * at) / processes) + 1,
       last: Math.floor((count * (at + 1)) / processes),
       atOnce: Math.ceil((options.atOnce ?? AT_ONCE) / processes),
+      sessions: options.sessions ?? true,
     };
     const daemon = await lab.start({
       program: process.execPath,
       args: ["--no-warnings", "--max-old-space-size=6144", PROGRAM, JSON.stringify(task)],
       onLine: (line, stream) => {
-        if (stream === "stdout") reports[at] = JSON.parse(line) as FleetReport;
+        if (stream === "stdout") reports.set(at, JSON.parse(line) as FleetReport);
         else errors.push(line);
       },
     });
@@ -66,8 +74,9 @@ export async function openFleet(
     undo.defer(() => stopDaemon(daemon));
   }
   const resources = undo.move();
-  const sum = (): FleetReport => addReports(reports.filter((each) => each !== undefined));
+  const sum = (): FleetReport => addReports([...reports.values()]);
   return {
+    directory,
     names: indexes.map((index) => fleetNode(index).name),
     pids: daemons.map(({ pid }) => pid),
     get report() {
@@ -84,10 +93,14 @@ export async function openFleet(
   };
 }
 
-async function addNodes(controller: ControllerProcess, indexes: readonly number[]): Promise<void> {
+async function addNodes(
+  controller: ControllerProcess,
+  indexes: readonly number[],
+  runtimeOverlays: readonly string[],
+): Promise<void> {
   const nodes = indexes.map((index) => {
     const { name, mac } = fleetNode(index);
-    return { name, fields: { devices: [{ name: "eth0", type: "ethernet", mac }] } };
+    return { name, fields: { runtimeOverlays, devices: [{ name: "eth0", type: "ethernet", mac }] } };
   });
   const client = new Client("http://musterd", { socketPath: controller.socketPath });
   try {

@@ -44,7 +44,7 @@ await Promise.all(
   }),
 );
 
-/** Returns when the node has a session, which goes on by itself. */
+/** Returns when the node has booted and, if it is to have one, a session, which goes on by itself. */
 async function boot(node: SimulatedNode): Promise<void> {
   for (;;) {
     try {
@@ -59,6 +59,7 @@ async function boot(node: SimulatedNode): Promise<void> {
   report.enrolled++;
   report.firstEnrolledAtMs ||= Date.now();
   report.lastEnrolledAtMs = Date.now();
+  if (!task.sessions) return;
   const { promise: welcomed, resolve } = Promise.withResolvers<undefined>();
   const log = (line: string): void => {
     if (!/^session with .* open$/.test(line)) report.trouble = `${node.name}: ${line}`;

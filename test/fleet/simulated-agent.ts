@@ -26,7 +26,11 @@ export type SimulatedNode = ReturnType<typeof fleetNode> & { readonly root: stri
  * checked against the fingerprint, enrolment, boot plan; every step the agent's own. Leaves in /run/muster of its
  * root what a boot leaves.
  */
-export async function bootSimulated(node: SimulatedNode, bootUrl: string, signal: AbortSignal): Promise<void> {
+export async function bootSimulated(
+  node: SimulatedNode,
+  bootUrl: string,
+  signal: AbortSignal,
+): Promise<void> {
   const script = await readText(`${bootUrl}/boot/ipxe?mac=${node.mac}&platform=efi&buildarch=x86_64`, signal);
   const kernelLine = /^kernel .*$/m.exec(script)?.[0];
   if (kernelLine === undefined) throw new Error(`${node.name} was given nothing to boot:\n${script}`);
