@@ -30,6 +30,8 @@ export interface ApiClient extends AsyncDisposable {
     body?: unknown,
     query?: Query,
   ): Promise<T>;
+  /** Posts, and gives the lines of JSON of the answer as they come; ends early when the signal is aborted. */
+  sendAndFollow<T>(path: string, body: unknown, signal: AbortSignal): AsyncIterable<T>;
   /** Streams a blob to the controller's store. */
   upload(content: Readable, digest: string | undefined, signal: AbortSignal): Promise<BlobView>;
   /** The lines of a stream of JSON, parsed; ends when the controller ends it or the signal is aborted. */
@@ -106,6 +108,15 @@ export function openApiClient(locate: () => Promise<ApiAddress>): ApiClient {
       ),
     follow: (path, query, signal) =>
       followLines(() => exchange({ method: "GET", path, query }, { answerMs: 0, signal }), signal),
+    sendAndFollow: (path, body, signal) =>
+      followLines(
+        () =>
+          exchange(
+            { method: "POST", path, body: JSON.stringify(body), type: "application/json" },
+            { answerMs: 0, signal },
+          ),
+        signal,
+      ),
     [Symbol.asyncDispose]: async () => {
       const open = await opened?.catch(() => undefined);
       await open?.dispatcher.destroy();

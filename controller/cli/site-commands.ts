@@ -1,21 +1,10 @@
 import { MusterError } from "#proto/contract/muster-error.ts";
 import { DEFAULT_CONFIG_PATH } from "../config/default-config.ts";
-import type { EventView, FindingView, OverlayView, SiteStatus } from "../api/rest/schemas.ts";
+import type { EventView, FindingView, SiteStatus } from "../api/rest/schemas.ts";
 import { type CliContext, EXIT_FINDINGS } from "./cli-context.ts";
 import { readLimit } from "./node-commands.ts";
-import { renderEvent, renderFindings, renderOverlayTable, renderStatus } from "./render-site.ts";
+import { renderEvent, renderFindings, renderStatus } from "./render-site.ts";
 import { renderCount } from "./render-text.ts";
-
-/** `muster overlay list`. */
-export async function listOverlays(context: CliContext): Promise<number> {
-  const { overlays } = await context.api.get<{ overlays: readonly OverlayView[] }>("/overlays");
-  if (overlays.length > 0 || context.output !== "table") {
-    await context.print(overlays, () => renderOverlayTable(overlays));
-  }
-  if (overlays.length === 0)
-    context.note("there are no static overlays yet: make NAME/rootfs below paths.overlays");
-  return 0;
-}
 
 /** `muster dhcp show`. */
 export async function showDhcp(context: CliContext, options: { readonly format: string }): Promise<number> {

@@ -7,7 +7,8 @@ import { compareNodeNames, parseNodeSet } from "#proto/contract/node-set.ts";
 
 import type { Node } from "../../inventory/inventory.ts";
 import type { ApiDependencies } from "./api-dependencies.ts";
-import { presentNode, presentNodeInList } from "./present.ts";
+import { overlayTrouble, refuseUnknownOverlays } from "./present-overlays.ts";
+import { presentNode, presentNodeInList, type ShownStatus } from "./present.ts";
 import { RequestError, type RequestFinding, requestInvalid } from "./request-error.ts";
 import {
   NameParam,
@@ -32,8 +33,8 @@ interface Update {
 }
 
 export function addNodeRoutes(api: TypedApi, deps: ApiDependencies): void {
-  const { inventory, fleet } = deps;
-  const inList = (node: Node): NodeView => presentNodeInList(node, fleet.statusOf(node.name));
+  const { inventory } = deps;
+  const inList = (node: Node): NodeView => presentNodeInList(node, statusOf(deps, node));
 
   const ListQuery = Type.Object({
     names: Type.Optional(Type.String({ description: "a node set: c[001-064],login" })),
@@ -72,6 +73,10 @@ export function addNodeRoutes(api: TypedApi, deps: ApiDependencies): void {
         return parsed === undefined ? [] : [{ name: parsed, fields: checked.fields }];
       });
       if (findings.length > 0) throw requestInvalid(findings);
+      await refuseUnknownOverlays(
+        deps,
+        nodes.map(({ fields }) => fields),
+      );
       const added = await inventory.addNodes(nodes, author);
       return reply.code(201).send({ nodes: added.map(inList) });
     },
@@ -117,7 +122,7 @@ export function addNodeRoutes(api: TypedApi, deps: ApiDependencies): void {
     { schema: { summary: "One node", params: NameParam, response: { 200: NodeView, ...REFUSALS } } },
     async ({ params }) => {
       const node = await knownNode(deps, params.name);
-      return presentNode(node, fleet.statusOf(node.name));
+      return presentNode(node, statusOf(deps, node));
     },
   );
 
@@ -134,7 +139,7 @@ export function addNodeRoutes(api: TypedApi, deps: ApiDependencies): void {
     async ({ params, body, author }) => {
       const [node] = await updateNodes(deps, [{ name: params.name, ...body }], author.user);
       if (node === undefined) throw new Error(`update of ${params.name} gave no node`);
-      return presentNode(node, fleet.statusOf(node.name));
+      return presentNode(node, statusOf(deps, node));
     },
   );
 
@@ -147,6 +152,11 @@ export function addNodeRoutes(api: TypedApi, deps: ApiDependencies): void {
       return reply.code(204).send(null);
     },
   );
+}
+
+function statusOf({ fleet, runtimeOverlays }: ApiDependencies, { name }: Node): ShownStatus {
+  const trouble = overlayTrouble(runtimeOverlays.statusOf(name));
+  return { ...fleet.statusOf(name), ...(trouble === undefined ? {} : { overlayTrouble: trouble }) };
 }
 
 /** Reads a node's name; a bad one is a finding. */
@@ -177,6 +187,11 @@ async function updateNodes(
     return { name: node.name, revision: update.revision, fields: checked.fields };
   });
   if (findings.length > 0) throw requestInvalid(findings);
+  await refuseUnknownOverlays(
+    deps,
+    changed.map(({ fields }) => fields),
+    changed.flatMap(({ name }) => byName.get(name) ?? []),
+  );
   return deps.inventory.updateNodes(changed, { user });
 }
 
@@ -192,7 +207,7 @@ function staleRevision(deps: ApiDependencies, node: Node, update: Update): Reque
       what: `node ${node.name} is at revision ${node.revision}, your change was made for revision ${update.revision}`,
       fix: `look at it again (muster node show ${node.name}) and repeat the change if it still applies`,
     },
-    { current: presentNodeInList(node, deps.fleet.statusOf(node.name)), yours: update.changes },
+    { current: presentNodeInList(node, statusOf(deps, node)), yours: update.changes },
   );
 }
 
@@ -211,7 +226,8 @@ export function selectNodes(all: readonly Node[], names: readonly NodeName[]): r
   return names.flatMap((name) => byName.get(name) ?? []);
 }
 
-async function knownNode(deps: ApiDependencies, name: string): Promise<Node> {
+/** `node-unknown`, with the names that may have been meant, when there is none of that name. */
+export async function knownNode(deps: ApiDependencies, name: string): Promise<Node> {
   const node = await deps.inventory.findNode(name);
   if (node !== undefined) return node;
   return throwUnknown(

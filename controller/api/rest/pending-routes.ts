@@ -4,6 +4,7 @@ import { parseNodeName } from "#proto/contract/node-name.ts";
 
 import type { NodeFields } from "../../inventory/inventory.ts";
 import type { ApiDependencies } from "./api-dependencies.ts";
+import { refuseUnknownOverlays } from "./present-overlays.ts";
 import { presentNode, presentPending } from "./present.ts";
 import { requestInvalid } from "./request-error.ts";
 import { Approval, type NodeFieldsInput, NodeView, Nothing, PendingList, REFUSALS } from "./schemas.ts";
@@ -45,6 +46,8 @@ export function addPendingRoutes(api: TypedApi, deps: ApiDependencies): void {
     async ({ params, body, author }) => {
       const name = parseNodeName(body.name);
       const fields = givenFields(body.fields ?? {});
+      const { overlays = [], runtimeOverlays = [] } = fields;
+      await refuseUnknownOverlays(deps, [{ overlays, runtimeOverlays }]);
       const node = await deps.enrolments.approve(readClaimCode(params.code), { name, fields }, author);
       return presentNode(node, deps.fleet.statusOf(node.name));
     },
