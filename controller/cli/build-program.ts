@@ -1,6 +1,7 @@
 import { Command, Option } from "commander";
 
 import { addHardwareCommands } from "./add-hardware-commands.ts";
+import { addIdentityCommands } from "./add-identity-commands.ts";
 import { addOverlayCommands } from "./add-overlay-commands.ts";
 import { addRebootCommands } from "./add-reboot-commands.ts";
 import type { CliContext, OutputFormat } from "./cli-context.ts";
@@ -121,6 +122,7 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
 
   addRebootCommands(program, node, run);
   addHardwareCommands(program, run);
+  addIdentityCommands(node, run);
 
   const image = program.command("image").description("the root file systems that nodes boot");
   image

@@ -3,7 +3,7 @@ import { parseNodeSet } from "#proto/contract/node-set.ts";
 
 import type { BootView, NodeView, PendingView } from "../api/rest/schemas.ts";
 import type { CliContext } from "./cli-context.ts";
-import { renderNode, renderNodeSummary, renderNodeTable } from "./render-nodes.ts";
+import { renderAlerts, renderNode, renderNodeSummary, renderNodeTable } from "./render-nodes.ts";
 import { renderCount } from "./render-text.ts";
 import { renderWaterfall } from "./render-waterfall.ts";
 
@@ -26,10 +26,11 @@ export async function listNodes(
     ]);
     if (options.watch === true && process.outIsTerminal) process.out(REDRAW);
     if (nodes.length > 0 || context.output !== "table") {
-      await context.print(nodes, () => renderNodeTable(nodes, process.now()));
+      await context.print(nodes, () => renderNodeTable(nodes, process.now(), hasColour(context)));
     }
     if (nodes.length > 0) context.note(renderNodeSummary(nodes));
     else context.note(emptyNote(options.state, nodeset));
+    for (const line of renderAlerts(nodes)) context.note(line);
     if (pending.length > 0) {
       context.note(
         `${renderCount(pending.length, "machine waits", "machines wait")} for approval: muster node pending`,
@@ -84,6 +85,11 @@ export function readLimit(text: string): number {
     what: `--limit ${text} is not a number from 1`,
     fix: "for example --limit 10",
   });
+}
+
+/** https://no-color.org */
+function hasColour({ process }: CliContext): boolean {
+  return process.outIsTerminal && (process.env["NO_COLOR"] ?? "") === "";
 }
 
 async function waitedForNext({ process }: CliContext): Promise<boolean> {

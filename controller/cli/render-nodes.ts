@@ -2,6 +2,7 @@ import { foldNodeSet } from "#proto/contract/node-set.ts";
 
 import type { NodeView, PendingView } from "../api/rest/schemas.ts";
 import {
+  printable,
   renderAge,
   renderCount,
   renderDuration,
@@ -14,21 +15,47 @@ import {
 /** Most urgent last: it is next to the prompt. */
 const STATES = ["ready", "new", "booting", "unreachable", "failed"] as const;
 
-/** `muster node list`. The image is the one that runs; one that is only configured stands in brackets. */
-export function renderNodeTable(nodes: readonly NodeView[], now: Date): string {
-  return renderTable(
-    ["NAME", "STATE", "STAGE", "IMAGE", "BOOT(s)", "LAST SEEN", "ADDRESS"],
+/** The terminal's red, and its own colour again (ECMA-48, SGR). */
+const [RED, PLAIN] = ["\u001b[31m", "\u001b[39m"];
+
+/**
+ * `muster node list`. The image is the one that runs; one that is only configured stands in brackets. The last
+ * column is there when a node has an alert; with `colour` its line is red.
+ */
+export function renderNodeTable(nodes: readonly NodeView[], now: Date, colour = false): string {
+  const hasAlerts = nodes.some(({ status }) => status.alert !== undefined);
+  const table = renderTable(
+    ["NAME", "STATE", "STAGE", "IMAGE", "BOOT(s)", "LAST SEEN", "ADDRESS", ...(hasAlerts ? ["ALERT"] : [])],
     nodes.map(({ name, status, image, devices }) => [
       name,
       status.state,
-      status.stage ?? "",
+      status.stage ?? (status.overlayTrouble === undefined ? "" : "overlay"),
       imageOf(status.image, status.imageVersion) ?? (image === undefined ? "" : `(${image})`),
       status.bootMs === undefined ? "" : (status.bootMs / 1000).toFixed(1),
       status.lastSeenAt === undefined ? "" : renderAge(status.lastSeenAt, now),
       status.address ?? devices.find((device) => device.address !== undefined)?.address ?? "",
+      ...(hasAlerts ? [status.alert?.kind ?? ""] : []),
     ]),
     ["BOOT(s)"],
   );
+  if (!colour || !hasAlerts) return table;
+  const lines = table.split("\n");
+  // Below the head, a node a line.
+  const isRed = (line: number): boolean => nodes[line - 1]?.status.alert !== undefined;
+  return lines.map((text, line) => (isRed(line) ? `${RED}${text}${PLAIN}` : text)).join("\n");
+}
+
+/** "alert: c001: ...", a line for each node that has one. */
+export function renderAlerts(nodes: readonly NodeView[]): readonly string[] {
+  const alerted = nodes.flatMap(({ name, status }) =>
+    status.alert === undefined ? [] : [{ name, what: status.alert.what }],
+  );
+  if (alerted.length === 0) return [];
+  const names = foldNodeSet(alerted.map(({ name }) => name));
+  return [
+    ...alerted.map(({ name, what }) => `alert: ${name}: ${printable(what)}`),
+    `when that is settled: muster node clear-alert ${names}`,
+  ];
 }
 
 /** "2 ready c[001-002], 1 failed c003". */
@@ -45,6 +72,12 @@ export function renderNode(node: NodeView, now: Date): string {
   const fields = renderFields([
     ["name", node.name],
     ["state", status.stage === undefined ? status.state : `${status.state} (${status.stage})`],
+    [
+      "ALERT",
+      status.alert === undefined
+        ? undefined
+        : `${status.alert.what} (${renderAge(status.alert.at, now)}; muster node clear-alert ${node.name})`,
+    ],
     ["last seen", status.lastSeenAt === undefined ? undefined : renderAge(status.lastSeenAt, now)],
     ["running", imageOf(status.image, status.imageVersion)],
     ["boot time", status.bootMs === undefined ? undefined : renderDuration(status.bootMs)],
@@ -55,6 +88,7 @@ export function renderNode(node: NodeView, now: Date): string {
     ["root", rootOf(node)],
     ["kernel arguments", node.kernelArguments.length === 0 ? undefined : node.kernelArguments.join(" ")],
     ["overlays", node.overlays.length === 0 ? undefined : node.overlays.join(", ")],
+    ["overlay trouble", overlayTroubleOf(node)],
     ["runtime overlays", node.runtimeOverlays.length === 0 ? undefined : node.runtimeOverlays.join(", ")],
     ["tags", tagsOf(node.tags)],
     ["comment", node.comment],
@@ -107,6 +141,11 @@ export function renderPendingTable(pending: readonly PendingView[], now: Date): 
 export function imageOf(image: string | undefined, version: number | undefined): string | undefined {
   if (image === undefined || image === "") return undefined;
   return version === undefined || version === 0 ? image : `${image} v${version}`;
+}
+
+function overlayTroubleOf({ name, status }: NodeView): string | undefined {
+  const { overlayTrouble } = status;
+  return overlayTrouble === undefined ? undefined : `${overlayTrouble} (muster overlay status ${name})`;
 }
 
 function rootOf(node: NodeView): string {
