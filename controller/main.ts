@@ -40,6 +40,7 @@ import { openSystemOverlays } from "./overlays/build-system-overlay.ts";
 import { listOverlays } from "./overlays/list-overlays.ts";
 import { serveRuntimeOverlays } from "./overlays/serve-runtime-overlays.ts";
 import { openDirectives } from "./sessions/open-directives.ts";
+import { keepLogs } from "./sessions/keep-logs.ts";
 import { serveProvisioning } from "./sessions/serve-provisioning.ts";
 import { serveSession } from "./sessions/serve-session.ts";
 import { trackFleet } from "./sessions/track-fleet.ts";
@@ -200,7 +201,7 @@ async function runController(
         overlaySchedule: runtimeOverlays.schedule,
         agent: undefined,
       }),
-      listeners: [directives, hardware, runtimeOverlays],
+      listeners: [directives, hardware, runtimeOverlays, keepLogs({ history: telemetry, now })],
       onImpostor: impostors.seen,
       now,
       onBug,
@@ -325,6 +326,7 @@ async function runController(
   const dependencies: Parameters<typeof createApi>[0] = {
     inventory,
     telemetry,
+    logs: telemetry,
     fleet,
     directives,
     defaultImage: config.boot.image,

@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from "fastify";
 
 import type { Finding } from "../../doctor/plan-diagnosis.ts";
+import type { LogHistory } from "../../events/log-history.ts";
 import type { Telemetry } from "../../events/telemetry.ts";
 import type { Enrolments } from "../../identity/enrolments.ts";
 import type { ImpostorWatch } from "../../identity/watch-impostors.ts";
@@ -21,6 +22,8 @@ interface OverlaySummary {
 export interface ApiDependencies {
   readonly inventory: Inventory;
   readonly telemetry: Telemetry;
+  /** What nodes said. */
+  readonly logs: Pick<LogHistory, "listLogs" | "onLogs">;
   readonly fleet: Fleet;
   /** What nodes are asked to do. */
   readonly directives: Pick<Directives, "send">;

@@ -4,10 +4,12 @@ import { join } from "node:path";
 import { readMacAddress } from "#proto/contract/mac-address.ts";
 import type { NodeName } from "#proto/contract/node-name.ts";
 import type { Finding } from "../../doctor/plan-diagnosis.ts";
+import type { LogHistory } from "../../events/log-history.ts";
 import type { BootRecord, MusterEvent, Telemetry } from "../../events/telemetry.ts";
 import { type CertificateAuthority, openCertificateAuthority } from "../../identity/certificate-authority.ts";
 import { openBlobStore } from "../../images/open-blob-store.ts";
 import type { PendingMachine } from "../../inventory/inventory.ts";
+import { openTelemetry } from "../../inventory/open-telemetry.ts";
 import { openInventory } from "../../inventory/open-inventory.ts";
 import type { OverlayTrouble } from "../../overlays/open-overlay-library.ts";
 import type { NodeOverlay } from "../../overlays/serve-runtime-overlays.ts";
@@ -27,6 +29,7 @@ export interface TestSite extends AsyncDisposable {
   readonly overlayTroubles: OverlayTrouble[];
   readonly boots: BootRecord[];
   readonly findings: Finding[];
+  readonly logs: LogHistory;
   /** Records an event and tells its listeners. */
   happen(event: Omit<MusterEvent, "id" | "at">): void;
   /** Puts a machine into the list of those waiting. */
@@ -80,6 +83,11 @@ export async function openTestSite(): Promise<TestSite> {
     flush: async () => undefined,
     [Symbol.asyncDispose]: async () => undefined,
   };
+  const logs = openTelemetry({
+    path: join(directory, "telemetry.sqlite"),
+    now: () => TEST_NOW,
+    retention: { keepDays: 1, maxEvents: 1, maxBoots: 1, maxLogLines: 1000 },
+  });
   const ignore = (): void => undefined;
   const fleet: Fleet = {
     dhcpSeen: ignore,
@@ -109,6 +117,7 @@ export async function openTestSite(): Promise<TestSite> {
     overlayTroubles,
     boots,
     findings,
+    logs,
     happen,
     forgotten,
     restarted,
@@ -140,6 +149,7 @@ export async function openTestSite(): Promise<TestSite> {
     deps: {
       inventory,
       telemetry,
+      logs,
       fleet,
       directives,
       defaultImage: undefined,
@@ -177,6 +187,7 @@ export async function openTestSite(): Promise<TestSite> {
       randomBytes: (size) => Buffer.alloc(size, 7),
     },
     [Symbol.asyncDispose]: async () => {
+      await logs[Symbol.asyncDispose]();
       await inventory[Symbol.asyncDispose]();
       await rm(directory, { recursive: true, force: true });
     },

@@ -20,6 +20,7 @@ import { hashToken } from "./hash-token.ts";
 import { addHistoryRoutes } from "./history-routes.ts";
 import { addIdentityRoutes } from "./identity-routes.ts";
 import { addImageRoutes } from "./image-routes.ts";
+import { addLogRoutes } from "./log-routes.ts";
 import { addNodeRoutes } from "./node-routes.ts";
 import { addOverlayRoutes } from "./overlay-routes.ts";
 import { addPendingRoutes } from "./pending-routes.ts";
@@ -97,6 +98,7 @@ export async function createApi(deps: ApiDependencies, access: ApiAccess): Promi
   addBlobRoutes(routes, deps);
   addOverlayRoutes(routes, deps);
   addHistoryRoutes(routes, deps);
+  addLogRoutes(routes, deps);
   addHardwareRoutes(routes, deps);
   addSiteRoutes(routes, deps);
   addTokenRoutes(routes, deps);
