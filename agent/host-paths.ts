@@ -42,8 +42,6 @@ export interface HostPaths {
   readonly reactions: string;
   /** There when the kernel enforces SELinux or could. */
   readonly selinux: string;
-  /** There when systemd is the init that runs (sd_booted(3)). */
-  readonly systemd: string;
   /** The agent's own programs, of the layer that brought it. */
   readonly agentPrograms: string;
   /** Mount points. */
@@ -97,17 +95,21 @@ export function hostPathsAt(root: string): HostPaths {
     overlayState: at("var/lib/muster/overlay"),
     reactions: at("run/muster/reactions"),
     selinux: at("sys/fs/selinux/enforce"),
-    systemd: at("run/systemd/system"),
     agentPrograms: at("usr/lib/muster"),
     blobs: at("run/muster/blobs"),
     layers: at("run/muster/layers"),
     writable: at("run/muster/rw"),
     newRoot: at("newroot"),
-    programs: { busybox: "busybox", unsquashfs: "unsquashfs", setfattr: "setfattr", setfacl: "setfacl",
+    programs: {
+      busybox: "busybox",
+      unsquashfs: "unsquashfs",
+      setfattr: "setfattr",
+      setfacl: "setfacl",
       getfattr: "getfattr",
       matchpathcon: "matchpathcon",
       systemdRun: "systemd-run",
       systemctl: "systemctl",
-      shell: "/bin/sh" },
+      shell: "/bin/sh",
+    },
   };
 }

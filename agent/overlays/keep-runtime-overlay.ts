@@ -1,0 +1,344 @@
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+
+import { errorSentence, MusterError } from "#proto/contract/muster-error.ts";
+import { type OverlayStatus, type OverlayUpdate, RuntimeManifest } from "#proto/gen/muster/v1/overlay.ts";
+import { runCommandUnchecked } from "#proto/host/run-command.ts";
+
+import type { NodeRecord } from "../node-record.ts";
+import type { ControllerLink } from "../session/controller-link.ts";
+import type { SessionHost } from "../session/session-host.ts";
+import { openContentStore } from "./content-store.ts";
+import {
+  type ConvergeOutcome,
+  type ConvergeRequest,
+  convergeOverlay,
+  type OverlayParts,
+  verifyOverlay,
+} from "./converge-overlay.ts";
+import { openXattrTool } from "./extended-attributes.ts";
+import { openContentsFetcher } from "./fetch-contents.ts";
+import { DEFAULT_SCHEDULE, openLookTimes } from "./look-times.ts";
+import { type NodeDisk, openNodeDisk } from "./node-disk.ts";
+import { parseManifest } from "./parse-manifest.ts";
+import type { PlannedDrift } from "./plan-overlay-update.ts";
+import type { RuntimeHost } from "./runtime-host.ts";
+import { openStateFiles } from "./state-files.ts";
+
+/** The runtime overlay of this node, kept true. */
+export interface RuntimeOverlay {
+  /** Asks the controller now and applies what it says; resolves when the reactions have ended. Lines for people. */
+  refresh(signal: AbortSignal): Promise<readonly string[]>;
+  /** Every file against its digest; changes nothing. Lines for people. */
+  verify(signal: AbortSignal): Promise<readonly string[]>;
+  /** Settles when what was under way at the stop has ended. */
+  readonly ended: Promise<void>;
+}
+
+/** What the overlay needs of the agent; `root` and `disk` are for tests. */
+export interface OverlayDutyHost extends SessionHost {
+  readonly root?: string;
+  readonly disk?: NodeDisk;
+}
+
+const ANSWER_DEADLINE_MS = 30_000;
+/** As OverlayStatus says. */
+const MOST_DRIFT = 100;
+
+/**
+ * Keeps the runtime overlay true for as long as the node is up: at start it completes what an earlier agent began and
+ * looks; then it looks on schedule, and whenever the controller says that something changed. Works on what it has while
+ * no controller answers. One thing at a time.
+ */
+export function keepRuntimeOverlay(
+  host: OverlayDutyHost,
+  link: ControllerLink,
+  stop: AbortSignal,
+): RuntimeOverlay {
+  const parts = openParts(host);
+  const { files, contents } = parts;
+  const fetcher = openContentsFetcher(host, link, contents);
+  const reporter = openReporter(link);
+  const turns = openTurns();
+  let session = AbortSignal.abort();
+  let arrived: OverlayUpdate | undefined;
+  let onArrival: (() => void) | undefined;
+
+  const takeArrived = (): OverlayUpdate | undefined => {
+    const update = arrived;
+    arrived = undefined;
+    return update;
+  };
+
+  /** Undefined when no controller answers. */
+  const askController = async (signal: AbortSignal): Promise<OverlayUpdate | undefined> => {
+    const { digest } = await files.readApplied();
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const done = (): void => {
+      resolve(undefined);
+    };
+    onArrival = done;
+    const timer = setTimeout(done, ANSWER_DEADLINE_MS);
+    signal.addEventListener("abort", done, { once: true });
+    try {
+      if (!signal.aborted && link.send({ $case: "checkOverlay", value: { digest } })) await promise;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      onArrival = undefined;
+    }
+    return takeArrived();
+  };
+
+  const converge = async (update: OverlayUpdate | undefined): Promise<ConvergeOutcome> => {
+    const signal = AbortSignal.any([stop, session]);
+    try {
+      const wanted = update === undefined ? undefined : await readUpdate(parts, update);
+      const request = {
+        ...(wanted === undefined ? {} : { update: wanted }),
+        fetch: (lacking: Parameters<typeof fetcher.fetch>[0]) => fetcher.fetch(lacking, signal),
+      };
+      const outcome = await convergeOverlay(parts, request, stop);
+      if (outcome.changed.length > 0) host.log(`overlay: ${outcome.changed.length} paths changed`);
+      if (outcome.failure !== undefined) host.log(`overlay: ${errorSentence(outcome.failure)}`);
+      reporter.report(outcome, update?.digest ?? outcome.digest);
+      return outcome;
+    } catch (error) {
+      stop.throwIfAborted();
+      host.log(`overlay: ${errorSentence(error)}`);
+      const { digest, appliedAtMs } = await files.readApplied();
+      const failure =
+        error instanceof MusterError
+          ? error
+          : new MusterError({ code: "internal", what: errorSentence(error) });
+      // A newer version is here already: what became of this one is of no interest.
+      if (arrived === undefined) {
+        const nothing = { drift: [], changed: [], reactions: [] };
+        reporter.report({ digest, appliedAtMs, ...nothing, failure }, update?.digest ?? digest);
+      }
+      throw error;
+    }
+  };
+
+  const look = (): Promise<ConvergeOutcome> =>
+    turns.take(async () => converge(await askController(AbortSignal.any([stop, session]))));
+  const unattended = (work: Promise<unknown>): void => {
+    // Said and reported where it happened.
+    work.catch(() => undefined);
+  };
+
+  link.onMessage("overlayUpdate", (update) => {
+    arrived = update;
+    if (onArrival !== undefined) {
+      onArrival();
+      return;
+    }
+    unattended(
+      turns.take(async () => {
+        const newest = takeArrived();
+        if (newest !== undefined) await converge(newest);
+      }),
+    );
+  });
+  const times = openTimes(parts, () => {
+    unattended(look());
+  });
+  link.onWelcome(({ overlaySchedule }, ended) => {
+    session = ended;
+    reporter.forget();
+    if (overlaySchedule !== undefined) unattended(turns.take(() => times.set(overlaySchedule)));
+    unattended(look());
+  });
+  unattended(
+    turns.take(async () => {
+      await files.open();
+      await times.start();
+      await converge(undefined);
+    }),
+  );
+  const { promise: ended, resolve } = Promise.withResolvers<undefined>();
+  stop.addEventListener(
+    "abort",
+    () => {
+      times[Symbol.dispose]();
+      void turns
+        .take(async () => undefined)
+        .then(() => {
+          resolve(undefined);
+        });
+    },
+    { once: true },
+  );
+  return {
+    refresh: async (signal) => describeOutcome(await untilAborted(look(), signal)),
+    verify: async (signal) => {
+      const { paths, drift } = await untilAborted(
+        turns.take(() => verifyOverlay(parts)),
+        signal,
+      );
+      if (drift.length === 0) return [`${paths} paths are as they should be`];
+      return drift.map(({ path, what }) => `${path}: ${what}`);
+    },
+    ended,
+  };
+}
+
+function openParts(host: OverlayDutyHost): OverlayParts & { readonly host: RuntimeHost } {
+  const disk = host.disk ?? openNodeDisk(openXattrTool(host.paths, runCommandUnchecked));
+  const { paths, now, log } = host;
+  const directory = paths.overlayState;
+  const files = openStateFiles(disk, directory);
+  return {
+    host: { root: host.root ?? "/", paths, disk, now, log, run: runCommandUnchecked },
+    files,
+    contents: openContentStore(disk, files.contents),
+  };
+}
+
+/** What the controller said, checked; undefined: what is applied is right. Contents that came with it are stored. */
+async function readUpdate(
+  { files, contents }: OverlayParts,
+  { digest, manifest, contents: sent, trouble }: OverlayUpdate,
+): Promise<ConvergeRequest["update"]> {
+  if (trouble !== "") {
+    throw new MusterError({
+      code: "overlay-invalid",
+      what: `the controller cannot say what the runtime overlay is: ${trouble.slice(0, 1000)}`,
+      fix: "correct the overlay on the controller; the node keeps what it has",
+    });
+  }
+  const applied = await files.readApplied();
+  if (digest === applied.digest) return undefined;
+  const found = `sha256:${createHash("sha256").update(manifest).digest("hex")}`;
+  if (found !== digest) {
+    throw new MusterError({
+      code: "blob-corrupt",
+      what: `the manifest of the runtime overlay has the digest ${found}, not ${digest} as the controller said`,
+    });
+  }
+  const wanted = parseManifest(RuntimeManifest.decode(manifest));
+  const digests = new Set(wanted.paths.flatMap(({ what }) => (what.kind === "file" ? [what.digest] : [])));
+  for (const { digest: of, data } of sent) if (digests.has(of)) await contents.store(of, data);
+  return { digest, wanted };
+}
+
+/** The schedule that was last told, also by a controller that an earlier agent had. */
+function openTimes(
+  { files, host }: OverlayParts,
+  look: () => void,
+): Disposable & {
+  readonly start: () => Promise<void>;
+  readonly set: (schedule: typeof DEFAULT_SCHEDULE) => Promise<void>;
+} {
+  let times: Disposable | undefined;
+  let current = "";
+  let isStopped = false;
+  const use = async (schedule: typeof DEFAULT_SCHEDULE): Promise<void> => {
+    const { name } = JSON.parse(await readFile(host.paths.node, "utf8")) as NodeRecord;
+    const next = openLookTimes(schedule, name, look);
+    times?.[Symbol.dispose]();
+    times = next;
+    if (isStopped) times[Symbol.dispose]();
+    current = JSON.stringify(schedule);
+  };
+  return {
+    start: async () => {
+      const kept = await files.readSchedule();
+      await use(kept ?? DEFAULT_SCHEDULE).catch((error: unknown) => {
+        host.log(`overlay: no schedule: ${errorSentence(error)}`);
+      });
+    },
+    set: async (schedule) => {
+      if (JSON.stringify(schedule) === current) return;
+      await use(schedule);
+      await files.writeSchedule(schedule);
+    },
+    [Symbol.dispose]: () => {
+      isStopped = true;
+      times?.[Symbol.dispose]();
+    },
+  };
+}
+
+/** Tells the controller what the node has: after each change, and when a look finds something else than the last. */
+function openReporter(link: ControllerLink): {
+  readonly report: (outcome: ConvergeOutcome, wantedDigest: string) => void;
+  readonly forget: () => void;
+} {
+  let last = "";
+  return {
+    forget: () => {
+      last = "";
+    },
+    report: (outcome, wantedDigest) => {
+      const status = renderStatus(outcome, wantedDigest);
+      const said = JSON.stringify({ ...status, changed: 0, reactions: [] });
+      if (said === last && outcome.changed.length === 0) return;
+      if (link.send({ $case: "overlayStatus", value: status })) last = said;
+    },
+  };
+}
+
+function renderStatus(
+  { digest, appliedAtMs, drift, changed, reactions, failure }: ConvergeOutcome,
+  wantedDigest: string,
+): OverlayStatus {
+  return {
+    digest,
+    appliedAtMs: Math.round(appliedAtMs),
+    failure:
+      failure === undefined
+        ? undefined
+        : { digest: wantedDigest, code: failure.code, what: errorSentence(failure), fix: failure.fix ?? "" },
+    drift: drift
+      .slice(0, MOST_DRIFT)
+      .map(({ path, what, isRepaired }) => ({ path, what, repaired: isRepaired })),
+    driftCount: drift.length,
+    reactions: [...reactions],
+    changed: changed.length,
+  };
+}
+
+function describeOutcome({ changed, drift, reactions, failure }: ConvergeOutcome): readonly string[] {
+  if (failure !== undefined) throw failure;
+  const count = changed.length === 0 ? "nothing to change" : `${changed.length} paths changed`;
+  const failed = reactions.filter((each) => each.failure !== "");
+  return [
+    count,
+    ...drift.map(describeDrift),
+    ...failed.map(({ command, failure: why }) => `reaction ${JSON.stringify(command)}: ${why}`),
+  ];
+}
+
+function describeDrift({ path, what, isRepaired }: PlannedDrift): string {
+  return `${path}: ${what}${isRepaired ? " (put right)" : ""}`;
+}
+
+/** One piece of work after the other. */
+function openTurns(): { readonly take: <T>(work: () => Promise<T>) => Promise<T> } {
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    take: (work) => {
+      const result = last.then(work);
+      last = result.catch(() => undefined);
+      return result;
+    },
+  };
+}
+
+/** The work goes on; only the wait for it ends. */
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => {
+    reject(signal.reason as Error);
+  };
+  if (signal.aborted) onAbort();
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    promise.catch(() => undefined);
+    work.catch(() => undefined);
+  }
+}

@@ -1,0 +1,157 @@
+import { createHash } from "node:crypto";
+import { constants, createReadStream } from "node:fs";
+import {
+  chmod,
+  copyFile,
+  lchown,
+  link,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rmdir,
+  statfs,
+  symlink,
+  unlink,
+} from "node:fs/promises";
+
+import type { XattrTool, XattrsByPath } from "./extended-attributes.ts";
+
+/** What a path is. */
+export type PathType = "absent" | "file" | "symlink" | "directory" | "other";
+
+/** What lstat(2) says of a path. */
+export interface PathStat {
+  readonly type: PathType;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly sizeBytes: number;
+  /** Device, inode, size, mtime and ctime: nobody can change a file and leave all of them as they were. */
+  readonly fingerprint: string;
+}
+
+/**
+ * Every effect the runtime overlay has on the node's file systems, one system call each where that is possible:
+ * tests end the agent at every one of them. Paths are absolute on this machine; links are never followed in
+ * the last component.
+ */
+export interface NodeDisk {
+  lstat(path: string): Promise<PathStat>;
+  readlink(path: string): Promise<string>;
+  readdir(path: string): Promise<readonly string[]>;
+  /** undefined when there is none. */
+  readFile(path: string): Promise<Buffer | undefined>;
+  /** "sha256:..." of a file's content. */
+  digestOf(path: string): Promise<string>;
+  /** Bytes that can still be written to the file system that holds a directory. */
+  availableBytes(directory: string): Promise<number>;
+  readXattrs(paths: readonly string[]): Promise<XattrsByPath>;
+
+  makeDirectory(path: string, mode: number): Promise<void>;
+  /** A new file, mode 0600, on stable storage when this returns. */
+  writeFile(path: string, content: Uint8Array): Promise<void>;
+  /** As writeFile; shares blocks where the file system can. */
+  copyFile(from: string, to: string): Promise<void>;
+  symlink(target: string, path: string): Promise<void>;
+  link(from: string, to: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  unlink(path: string): Promise<void>;
+  rmdir(path: string): Promise<void>;
+  lchown(path: string, uid: number, gid: number): Promise<void>;
+  chmod(path: string, mode: number): Promise<void>;
+  setXattrs(xattrs: XattrsByPath): Promise<void>;
+  /** Makes the names in a directory last through a power cut. */
+  syncDirectory(path: string): Promise<void>;
+}
+
+const ABSENT: PathStat = { type: "absent", mode: 0, uid: 0, gid: 0, sizeBytes: 0, fingerprint: "" };
+
+/** The disk of this machine. */
+export function openNodeDisk(xattrs: XattrTool): NodeDisk {
+  return {
+    lstat: statOf,
+    readlink: (path) => readlink(path),
+    readdir: (path) => readdir(path),
+    readFile: (path) => ifPresent(readFile(path)),
+    digestOf,
+    availableBytes: async (directory) => {
+      const { bavail, bsize } = await statfs(directory);
+      return bavail * bsize;
+    },
+    readXattrs: (paths) => xattrs.read(paths),
+    makeDirectory: (path, mode) => mkdir(path, { mode }).then(() => undefined),
+    writeFile: async (path, content) => {
+      await using file = await open(path, "wx", 0o600);
+      await file.writeFile(content);
+      await file.sync();
+    },
+    copyFile: async (from, to) => {
+      await copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+      await using file = await open(to, "r");
+      await file.sync();
+    },
+    symlink: (target, path) => symlink(target, path),
+    link: (from, to) => link(from, to),
+    rename: (from, to) => rename(from, to),
+    unlink: (path) => unlink(path),
+    rmdir: (path) => rmdir(path),
+    lchown: (path, uid, gid) => lchown(path, uid, gid),
+    chmod: (path, mode) => chmod(path, mode),
+    setXattrs: (values) => xattrs.write(values),
+    syncDirectory: async (path) => {
+      await using directory = await open(path, "r");
+      await directory.sync();
+    },
+  };
+}
+
+/** Removes a path and everything below it, through the disk's single effects; absent is fine. */
+export async function removeTree(disk: NodeDisk, path: string): Promise<void> {
+  const { type } = await disk.lstat(path);
+  if (type === "absent") return;
+  if (type !== "directory") return disk.unlink(path);
+  for (const name of await disk.readdir(path)) await removeTree(disk, `${path}/${name}`);
+  await disk.rmdir(path);
+}
+
+/** Whether a failed system call failed for one of these reasons. */
+export function hasErrno(error: unknown, ...codes: readonly string[]): boolean {
+  return error instanceof Error && "code" in error && codes.includes(error.code as string);
+}
+
+async function statOf(path: string): Promise<PathStat> {
+  const stats = await ifPresent(lstat(path, { bigint: true }));
+  if (stats === undefined) return ABSENT;
+  const type = stats.isFile()
+    ? "file"
+    : stats.isSymbolicLink()
+      ? "symlink"
+      : stats.isDirectory()
+        ? "directory"
+        : "other";
+  return {
+    type,
+    mode: Number(stats.mode) & 0o7777,
+    uid: Number(stats.uid),
+    gid: Number(stats.gid),
+    sizeBytes: Number(stats.size),
+    fingerprint: [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(":"),
+  };
+}
+
+async function digestOf(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  return `sha256:${hash.digest("hex")}`;
+}
+
+async function ifPresent<T>(reading: Promise<T>): Promise<T | undefined> {
+  return reading.catch((error: unknown) => {
+    if (hasErrno(error, "ENOENT", "ENOTDIR")) return undefined;
+    throw error;
+  });
+}

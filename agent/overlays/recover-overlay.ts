@@ -1,0 +1,70 @@
+import type { ReactionResult } from "#proto/gen/muster/v1/overlay.ts";
+
+import { commitOverlayUpdate, type StepFailure } from "./commit-overlay-update.ts";
+import { planReactions } from "./plan-reactions.ts";
+import { forgetPreparation } from "./prepare-overlay-update.ts";
+import { runReactions } from "./run-reactions.ts";
+import type { RuntimeHost } from "./runtime-host.ts";
+import type { AppliedOverlay, UpdateJournal } from "./runtime-state.ts";
+import type { StateFiles } from "./state-files.ts";
+
+/** What an update came to. */
+export interface CompletedUpdate {
+  readonly changed: readonly string[];
+  readonly failures: readonly StepFailure[];
+  readonly reactions: readonly ReactionResult[];
+}
+
+/**
+ * After an agent that did not end an update: with a journal the update is completed, reactions included; without one
+ * it is forgotten, and nothing of it was ever in place. Does nothing when there was none.
+ */
+export async function recoverOverlay(
+  host: RuntimeHost,
+  files: StateFiles,
+  signal: AbortSignal,
+): Promise<CompletedUpdate | undefined> {
+  await files.open();
+  const journal = await files.readJournal();
+  if (journal === undefined) {
+    await forget(host, files);
+    return undefined;
+  }
+  host.log(`completing an update of ${journal.changed.length} paths that was interrupted`);
+  return completeUpdate(host, files, journal, signal);
+}
+
+/** From the journal to the end of the reactions. The journal is the last thing to go. */
+export async function completeUpdate(
+  host: RuntimeHost,
+  files: StateFiles,
+  journal: UpdateJournal,
+  signal: AbortSignal,
+): Promise<CompletedUpdate> {
+  const failures = await commitOverlayUpdate(host.disk, journal.steps);
+  if (failures.length > 0) await keepWhatStays(files, failures);
+  await files.adoptApplied();
+  const reactions = await runReactions(host, planReactions(journal.reactions, journal.changed), signal);
+  await files.dropJournal();
+  await forget(host, files);
+  return { changed: journal.changed, failures, reactions };
+}
+
+async function forget(host: RuntimeHost, files: StateFiles): Promise<void> {
+  const { owned } = await files.readApplied();
+  const kept = owned.flatMap(({ covered }) => (covered.kind === "saved" ? [covered.name] : []));
+  await forgetPreparation(host, files, new Set(kept));
+}
+
+/** Where a step failed things are as they were, and so is what is known of them; the whole is not applied. */
+async function keepWhatStays(files: StateFiles, failures: readonly StepFailure[]): Promise<void> {
+  const next = await files.readNextApplied();
+  if (next === undefined) return;
+  const before = await files.readApplied();
+  const failed = new Set(failures.map(({ place }) => place));
+  const owned = [
+    ...next.owned.filter(({ place }) => !failed.has(place)),
+    ...before.owned.filter(({ place }) => failed.has(place)),
+  ];
+  await files.prepareApplied({ ...next, digest: "", owned } satisfies AppliedOverlay);
+}
