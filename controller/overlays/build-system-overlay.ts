@@ -50,14 +50,7 @@ export function openSystemOverlays(
       machineIdSecret: await inventory.findOrCreateSecret(node.name, "machine-id", async () =>
         randomBytes(32),
       ),
-      hostKeys: {
-        ed25519: await hostKey(inventory, node.name, "ssh-host-ed25519", () =>
-          generateKeyPairSync("ed25519"),
-        ),
-        ecdsa: await hostKey(inventory, node.name, "ssh-host-ecdsa", () =>
-          generateKeyPairSync("ec", { namedCurve: "P-256" }),
-        ),
-      },
+      hostKeys: await findHostKeys(inventory, node.name),
     });
     const trees = await Promise.all(node.overlays.map((name) => reader.read(name)));
     const entries: OverlayEntry[] = [];
@@ -68,9 +61,28 @@ export function openSystemOverlays(
   };
 }
 
+/** The ssh host keys of a node, which get to it with its system overlay. */
+interface HostKeys {
+  readonly ed25519: KeyObject;
+  readonly ecdsa: KeyObject;
+}
+
+/** The ssh host keys of a node, made on first use and kept by the inventory. Throws `node-unknown`. */
+export async function findHostKeys(
+  inventory: Pick<Inventory, "findOrCreateSecret">,
+  node: NodeName,
+): Promise<HostKeys> {
+  return {
+    ed25519: await hostKey(inventory, node, "ssh-host-ed25519", () => generateKeyPairSync("ed25519")),
+    ecdsa: await hostKey(inventory, node, "ssh-host-ecdsa", () =>
+      generateKeyPairSync("ec", { namedCurve: "P-256" }),
+    ),
+  };
+}
+
 /** The key kept under `secret`, PKCS #8 in DER. */
 async function hostKey(
-  inventory: SystemOverlayParts["inventory"],
+  inventory: Pick<Inventory, "findOrCreateSecret">,
   node: NodeName,
   secret: string,
   generate: () => { readonly privateKey: KeyObject },

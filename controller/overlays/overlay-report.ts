@@ -48,6 +48,18 @@ export type OverlayVerdict =
   | "unreachable";
 
 /**
+ * The report with the reactions of the one before it, when it is of the same update and says nothing of them: a node
+ * tells of them once.
+ */
+export function withReactionsOf(before: OverlayReport | undefined, after: OverlayReport): OverlayReport {
+  const isSame =
+    before?.digest === after.digest && before?.appliedAt?.getTime() === after.appliedAt?.getTime();
+  return isSame && before !== undefined && after.reactions.length === 0
+    ? { ...after, reactions: before.reactions }
+    : after;
+}
+
+/**
  * | session | report          | applied  | then            |
  * |---------|-----------------|----------|-----------------|
  * | no      |                 |          | unreachable     |

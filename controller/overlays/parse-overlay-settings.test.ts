@@ -33,7 +33,7 @@ describe("overlay.yaml", () => {
     const text = `onchange: {}
 onChange:
   etc/motd: "true"
-  "/etc/[ab]": "true"
+  "/etc/{a,b}": "true"
   "/etc/a":
   "/etc/b": 7
   "/etc/c": [a]
@@ -43,7 +43,7 @@ onChange:
     expect(wrong(text)).toEqual([
       "overlay.yaml:1:1: onchange: is not a key muster knows; did you mean onChange?",
       "overlay.yaml:3:3: onChange.etc/motd: is not a pattern of absolute paths; start it with /",
-      "overlay.yaml:4:3: onChange./etc/[ab]: may hold *, ** and ? as special characters, and none of [ ] { } \\",
+      "overlay.yaml:4:3: onChange./etc/{a,b}: holds a brace, which has no meaning here; write a line for each alternative",
       "overlay.yaml:5:3: onChange./etc/a: has no command",
       "overlay.yaml:6:13: onChange./etc/b: is not a command; write it in quotes",
       "overlay.yaml:7:13: onChange./etc/c: is not a single value",

@@ -110,10 +110,10 @@ const readCommand: ScalarReader<string> = (text, parsed) => {
     : { value: command };
 };
 
-/** What is wrong with a pattern, if anything: it matches absolute paths, with * and ? within a name and ** across. */
+/** What is wrong with a pattern, if anything: it matches absolute paths, with *, ? and [a-z] within a name and ** across. */
 function globProblem(glob: string): string | undefined {
   if (!glob.startsWith("/")) return "is not a pattern of absolute paths; start it with /";
   if (glob.length > 1024 || hasControlCharacter(glob)) return "is too long or holds control characters";
-  if (/[[\]{}\\]/.test(glob)) return "may hold *, ** and ? as special characters, and none of [ ] { } \\";
+  if (/[{}]/.test(glob)) return "holds a brace, which has no meaning here; write a line for each alternative";
   return undefined;
 }

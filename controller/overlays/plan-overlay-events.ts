@@ -39,7 +39,9 @@ function failureEvents(
       { severity: "info", kind: "overlay-applied", node, what: `${node} has its runtime overlay again` },
     ];
   }
-  const { what, fix, code } = failure;
+  const { what, fix, code, digest } = failure;
+  // There was nothing to apply, as the controller could not read the overlay: an event said that already.
+  if (digest === "") return [];
   if (before?.failure?.what === what && before.failure.code === code) return [];
   const event = { severity: "error", kind: "overlay-failed", node } as const;
   return [
@@ -87,7 +89,7 @@ function reactionEvents(
   const isKnown =
     before?.digest === after.digest &&
     before?.appliedAt?.getTime() === after.appliedAt?.getTime() &&
-    before?.reactions.length === after.reactions.length;
+    JSON.stringify(before?.reactions) === JSON.stringify(after.reactions);
   if (isKnown) return [];
   return after.reactions
     .filter(({ failure }) => failure !== "")

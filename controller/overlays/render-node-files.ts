@@ -92,7 +92,7 @@ export function renderHosts(
     `${config.controller.address} ${(names.length === 0 ? ["muster-controller"] : names).join(" ")}`,
   ];
   for (const node of nodes) {
-    const first = primaryDevice(node);
+    const first = findPrimaryDevice(node);
     for (const device of node.devices) {
       if (device.address === undefined) continue;
       lines.push(
@@ -107,12 +107,13 @@ export function renderHosts(
 
 /** A node without an address of its own must resolve its own name all the same; 127.0.1.1 as Debian does. */
 function hostsOf(node: Node, hosts: string, domain: string): string {
-  return primaryDevice(node) === undefined
+  return findPrimaryDevice(node) === undefined
     ? `${hosts}127.0.1.1 ${node.name}.${domain} ${node.name}\n`
     : hosts;
 }
 
-function primaryDevice(node: Node): NetworkDevice | undefined {
+/** The device whose address the name of a node stands for. */
+export function findPrimaryDevice(node: Node): NetworkDevice | undefined {
   const boot = node.devices.find((device) => device.mac !== undefined);
   return boot?.address === undefined ? node.devices.find((device) => device.address !== undefined) : boot;
 }

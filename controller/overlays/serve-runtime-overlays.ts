@@ -12,7 +12,12 @@ import { assignOverlays } from "./assign-overlays.ts";
 import { type LibraryTimings, openOverlayLibrary, type OverlayTrouble } from "./open-overlay-library.ts";
 import { type BuiltManifest, openRuntimeManifests } from "./open-runtime-manifests.ts";
 import { openUpdateMessages } from "./open-update-messages.ts";
-import { type OverlayReport, type OverlayVerdict, planOverlayVerdict } from "./overlay-report.ts";
+import {
+  type OverlayReport,
+  type OverlayVerdict,
+  planOverlayVerdict,
+  withReactionsOf,
+} from "./overlay-report.ts";
 import { parseOverlayStatus } from "./parse-overlay-status.ts";
 import { planFetchAnswer } from "./plan-overlay-answer.ts";
 import { planOverlayEvents } from "./plan-overlay-events.ts";
@@ -107,7 +112,9 @@ export async function serveRuntimeOverlays(parts: RuntimeOverlayParts): Promise<
   function sendUpdate(talk: Talk, manifest: BuiltManifest): number {
     const { message, sizeBytes } = messages.update(talk.has, manifest);
     talk.sent = manifest;
-    talk.isBusy = talk.has !== manifest.digest;
+    // One that failed at this version already says nothing when it fails at it again.
+    const hasFailed = reports.get(talk.session.node)?.failure?.digest === manifest.digest;
+    talk.isBusy = talk.has !== manifest.digest && !hasFailed;
     if (talk.isBusy) rounds.expect(talk.session.node, () => (talk.isBusy = false));
     talk.session.send(message);
     return sizeBytes;
@@ -155,8 +162,8 @@ export async function serveRuntimeOverlays(parts: RuntimeOverlayParts): Promise<
 
   function report(talk: Talk, status: OverlayStatus): void {
     const { node } = talk.session;
-    const said = parseOverlayStatus(status, now());
     const before = reports.get(node);
+    const said = withReactionsOf(before, parseOverlayStatus(status, now()));
     reports.set(node, said);
     talk.has = said.digest ?? "";
     for (const event of planOverlayEvents(node, before, said)) telemetry.recordEvent(event);
