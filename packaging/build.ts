@@ -6,8 +6,10 @@ import { build as bundle } from "esbuild";
 
 import { runCommand } from "#proto/host/run-command.ts";
 
+import packageJson from "../package.json" with { type: "json" };
 import { buildAgent } from "./build-agent.ts";
 import { generateProtos } from "./generate-protos.ts";
+import { packAgentRelease } from "./pack-agent-release.ts";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const DIST = join(ROOT, "dist");
@@ -25,9 +27,13 @@ const WORKERS = [{ name: "blob-worker", entry: "controller/images/blob-worker.ts
 /** Files of muster-initramfs that go into archives as they are. */
 const INITRAMFS_ASSETS = ["init", "udhcpc.script", "drivers.txt"] as const;
 
+/**
+ * V8 would let the space of young objects grow to 128 MiB while nodes boot and never give it back; with a quarter of
+ * that 2,000 nodes boot in the same CPU time.
+ */
 const LAUNCHER = (name: string): string => `#!/bin/sh
 here=$(dirname "$(readlink -f "$0")")
-exec "$here/lib/node" --no-warnings "$here/lib/${name}.mjs" "$@"
+exec "$here/lib/node" --no-warnings --max-semi-space-size=16 "$here/lib/${name}.mjs" "$@"
 `;
 
 /** CommonJS packages inside an ES module bundle still call require(). */
@@ -47,7 +53,14 @@ export async function build(onStep: (step: string) => void): Promise<void> {
   await bundlePrograms();
   await installRuntime();
   onStep("build muster-agent");
-  await buildAgent({ outDir: DIST });
+  const agent = await buildAgent({ outDir: DIST });
+  const artifacts = join(DIST, "artifacts");
+  await packAgentRelease({
+    program: join(DIST, "muster-agent"),
+    build: agent,
+    version: packageJson.version,
+    outDir: artifacts,
+  });
   onStep("build base initramfs");
   await buildBaseArchives();
 }
