@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
+import { StringDecoder } from "node:string_decoder";
 
 import { MusterError } from "../contract/muster-error.ts";
 
@@ -95,6 +96,73 @@ export async function runCommandUnchecked(command: Command, signal?: AbortSignal
     clearTimeout(timer);
     signal?.removeEventListener("abort", onAbort);
   }
+}
+
+/** What {@link streamCommand} runs: nothing of its output is kept. Standard input is /dev/null. */
+export interface StreamedCommand extends Pick<Command, "program" | "args" | "cwd" | "env"> {
+  /** Killed with SIGKILL, with its process group, after this long. Default: it may take as long as it takes. */
+  readonly deadlineMs?: number;
+  /** Each line as it comes, without its end; lines of over 64 KiB come in pieces. */
+  readonly onLine: (line: string, stream: "stdout" | "stderr") => void;
+}
+
+/**
+ * Runs a command to its end and hands its output on as it comes. Gives its exit status; not started, killed by a
+ * signal, timed out and aborted throw as {@link runCommandUnchecked} does.
+ */
+export async function streamCommand(command: StreamedCommand, signal?: AbortSignal): Promise<number> {
+  signal?.throwIfAborted();
+  const { deadlineMs } = command;
+  const child = spawn(command.program, command.args, {
+    cwd: command.cwd,
+    ...(command.env === undefined ? {} : { env: command.env }),
+    stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
+  });
+  const state = { isLate: false };
+  const onAbort = (): void => {
+    killGroup(child, "SIGKILL");
+  };
+  const onDeadline = (): void => {
+    state.isLate = true;
+    killGroup(child, "SIGKILL");
+  };
+  const timer = deadlineMs === undefined ? undefined : setTimeout(onDeadline, deadlineMs);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  for (const stream of ["stdout", "stderr"] as const) {
+    eachPiece(child[stream], (line) => {
+      command.onLine(line, stream);
+    });
+  }
+  try {
+    const { code, killedBy } = await ended(child, command);
+    signal?.throwIfAborted();
+    if (state.isLate && deadlineMs !== undefined) {
+      throw new MusterError({
+        code: "deadline-exceeded",
+        what: `${quoteCommand(command)} did not end within ${deadlineMs / 1000} s and was killed`,
+      });
+    }
+    if (code !== null) return code;
+    throw new MusterError({
+      code: "command-failed",
+      what: `${quoteCommand(command)} was killed by ${killedBy ?? "a signal"}`,
+    });
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Runs a command on the terminal of this program, which has it to itself until the end. Gives its exit status. */
+export async function runOnTerminal(command: Pick<Command, "program" | "args">): Promise<number> {
+  const child = spawn(command.program, command.args, { stdio: "inherit" });
+  const { code, killedBy } = await ended(child, command);
+  if (code !== null) return code;
+  throw new MusterError({
+    code: "command-failed",
+    what: `${command.program} was killed by ${killedBy ?? "a signal"}`,
+  });
 }
 
 /** A long-running child whose life its owner holds. */
@@ -214,6 +282,26 @@ function eachLine(stream: Readable, onLine: (line: string) => void): void {
     for (const line of lines) onLine(line);
   });
   stream.on("end", () => {
+    if (rest !== "") onLine(rest);
+  });
+}
+
+const MAX_LINE = 64 * 1024;
+
+/** Lines of a stream that may have none: what is longer than {@link MAX_LINE} is handed on in pieces. */
+function eachPiece(stream: Readable, onLine: (line: string) => void): void {
+  const decoder = new StringDecoder("utf8");
+  let rest = "";
+  stream.on("data", (chunk: Buffer) => {
+    const lines = (rest + decoder.write(chunk)).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) onLine(line.endsWith("\r") ? line.slice(0, -1) : line);
+    if (rest.length <= MAX_LINE) return;
+    onLine(rest);
+    rest = "";
+  });
+  stream.on("end", () => {
+    rest += decoder.end();
     if (rest !== "") onLine(rest);
   });
 }

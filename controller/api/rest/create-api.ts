@@ -27,6 +27,7 @@ import { addPendingRoutes } from "./pending-routes.ts";
 import { RequestError, requestInvalid } from "./request-error.ts";
 import type { ErrorBody } from "./schemas.ts";
 import { addSiteRoutes } from "./site-routes.ts";
+import { addSshRoutes } from "./ssh-routes.ts";
 import { addTokenRoutes } from "./token-routes.ts";
 import type { TypedApi } from "./typed-api.ts";
 
@@ -101,6 +102,7 @@ export async function createApi(deps: ApiDependencies, access: ApiAccess): Promi
   addLogRoutes(routes, deps);
   addHardwareRoutes(routes, deps);
   addSiteRoutes(routes, deps);
+  addSshRoutes(routes, deps);
   addTokenRoutes(routes, deps);
   addDirectiveRoutes(routes, deps);
   await api.ready();
