@@ -2,8 +2,10 @@ import { Command, Option } from "commander";
 
 import { addHardwareCommands } from "./add-hardware-commands.ts";
 import { addIdentityCommands } from "./add-identity-commands.ts";
+import { addLogCommands } from "./add-log-commands.ts";
 import { addOverlayCommands } from "./add-overlay-commands.ts";
 import { addRebootCommands } from "./add-reboot-commands.ts";
+import { addSshCommands } from "./add-ssh-commands.ts";
 import type { CliContext, OutputFormat } from "./cli-context.ts";
 
 /** The options every command has. */
@@ -119,9 +121,11 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
     .option("--limit <count>", "how many of each node", "3")
     .option("--kernel-log", "with the end of the kernel log of boots that failed")
     .action(run(async () => (await import("./node-commands.ts")).showBoots));
+  addLogCommands(node, run);
 
   addRebootCommands(program, node, run);
   addHardwareCommands(program, run);
+  addSshCommands(program, run);
   addIdentityCommands(node, run);
 
   const image = program.command("image").description("the root file systems that nodes boot");

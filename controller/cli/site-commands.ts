@@ -3,6 +3,7 @@ import { DEFAULT_CONFIG_PATH } from "../config/default-config.ts";
 import type { EventView, FindingView, SiteStatus } from "../api/rest/schemas.ts";
 import { type CliContext, EXIT_FINDINGS } from "./cli-context.ts";
 import { readLimit } from "./node-commands.ts";
+import { printStream } from "./print-stream.ts";
 import { renderEvent, renderFindings, renderStatus } from "./render-site.ts";
 import { renderCount } from "./render-text.ts";
 
@@ -21,23 +22,15 @@ export async function showEvents(
   options: { readonly follow?: true; readonly node?: string; readonly limit: string },
 ): Promise<number> {
   const query = { node: options.node, limit: readLimit(options.limit) };
-  const { process, api } = context;
   if (options.follow !== true) {
-    const { events } = await api.get<{ events: readonly EventView[] }>("/events", query);
+    const { events } = await context.api.get<{ events: readonly EventView[] }>("/events", query);
     if (events.length === 0) context.note("nothing has happened yet");
     await context.print(events, () => events.map(renderEvent).join(""));
     return 0;
   }
-  for await (const event of api.follow<EventView>("/events", { ...query, follow: true }, process.signal)) {
-    if (context.output === "json") process.out(`${JSON.stringify(event)}\n`);
-    else {
-      if (context.output === "yaml") process.out("---\n");
-      await context.print(event, () => renderEvent(event));
-    }
-  }
-  if (process.signal.aborted) return 0;
-  context.note("muster: the controller ended the stream");
-  return EXIT_FINDINGS;
+  const follow = (signal: AbortSignal): AsyncIterable<EventView> =>
+    context.api.follow("/events", { ...query, follow: true }, signal);
+  return printStream(context, follow, renderEvent);
 }
 
 /** `muster doctor`. On the controller it works without musterd: it is for the times when something does not start. */

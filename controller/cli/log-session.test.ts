@@ -1,0 +1,144 @@
+import { join } from "node:path";
+
+import type { FastifyInstance } from "fastify";
+import { afterEach, beforeEach, expect, it } from "vitest";
+
+import { parseNodeName } from "#proto/contract/node-name.ts";
+
+import { openTestSite, TEST_NOW, type TestSite } from "../api/rest/api-test-site.ts";
+import { createApi } from "../api/rest/create-api.ts";
+import { listenOnSocket } from "../api/rest/listen.ts";
+import { runCli } from "./run-cli.ts";
+
+const FIRST = "aaaaaaaa-0000-4000-8000-000000000001";
+const SECOND = "bbbbbbbb-0000-4000-8000-000000000002";
+
+let site: TestSite;
+let api: FastifyInstance;
+
+beforeEach(async () => {
+  site = await openTestSite();
+  api = await createApi(site.deps, { by: "socket" });
+  await listenOnSocket(api, join(site.directory, "control.sock"), "root");
+  const fields = { kernelArguments: [], overlays: [], runtimeOverlays: [], tags: {}, devices: [] };
+  await site.deps.inventory.addNodes(
+    ["c001", "c002"].map((name) => ({ name: parseNodeName(name), fields })),
+    { user: "root" },
+  );
+});
+
+afterEach(async () => {
+  await api.close();
+  await site[Symbol.asyncDispose]();
+});
+
+function say(bootId: string, source: string, text: string, seconds: number, node = "c001"): void {
+  site.logs.recordLogs([{ node, bootId, source, text, at: new Date(TEST_NOW.getTime() + seconds * 1000) }]);
+}
+
+/** What a command prints; `heard` is told of all output so far and may end the command. */
+async function muster(line: string, heard?: (shown: string, stop: () => void) => void): Promise<string> {
+  let shown = `$ muster ${line}\n`;
+  const stop = new AbortController();
+  const add = (text: string): void => {
+    shown += text;
+    heard?.(shown, () => {
+      stop.abort();
+    });
+  };
+  const exit = await runCli({
+    args: line.split(" "),
+    env: { MUSTER_SOCKET: join(site.directory, "control.sock") },
+    out: add,
+    err: (text) => {
+      add(text.replaceAll(/^/gm, "2> ").replace(/2> $/, ""));
+    },
+    outIsTerminal: false,
+    errIsTerminal: false,
+    now: () => TEST_NOW,
+    ask: async () => undefined,
+    wait: async () => undefined,
+    signal: stop.signal,
+    userId: 0,
+    initramfsCommand: ["false"],
+    artifacts: "/nonexistent",
+  });
+  return `${shown}[${exit}]\n`;
+}
+
+it("shows what a node said, boot by boot, and with a boot's id the kernel log of one that failed", async () => {
+  say(FIRST, "boot", "enrolling with 10.77.0.1:9881", 5);
+  say(FIRST, "boot", "FAILED: no such image", 9);
+  say(SECOND, "agent", "session with 10.77.0.1:9882 open", 60);
+  say(SECOND, "agent", "of another node", 60, "c002");
+  expect(await muster("node logs c001")).toBe(`$ muster node logs c001
+-- boot ${FIRST} --
+2026-11-20 12:00:05Z  boot      enrolling with 10.77.0.1:9881
+2026-11-20 12:00:09Z  boot      FAILED: no such image
+-- boot ${SECOND} --
+2026-11-20 12:01:00Z  agent     session with 10.77.0.1:9882 open
+[0]
+`);
+  site.boots.push({
+    bootId: FIRST,
+    node: "c001",
+    mac: "52:54:00:00:00:01",
+    startedAt: TEST_NOW,
+    outcome: "failed",
+    stages: [],
+    failure: {
+      ...{ stage: "fetch", code: "no-image", what: "no", fix: "" },
+      kernelLogTail: "[    7.500000] squashfs: read error",
+    },
+  });
+  expect(
+    await muster("node logs c001 --boot AAAA --limit 5"),
+  ).toBe(`$ muster node logs c001 --boot AAAA --limit 5
+-- boot ${FIRST} --
+2026-11-20 12:00:05Z  boot      enrolling with 10.77.0.1:9881
+2026-11-20 12:00:07Z  kernel    squashfs: read error
+2026-11-20 12:00:09Z  boot      FAILED: no such image
+[0]
+`);
+  expect(await muster("node logs c002 -o json")).toBe(`$ muster node logs c002 -o json
+[
+  {
+    "id": 4,
+    "at": "2026-11-20T12:01:00.000Z",
+    "boot": "${SECOND}",
+    "source": "agent",
+    "text": "of another node"
+  }
+]
+[0]
+`);
+});
+
+it("says when there is nothing, and when there is no such node", async () => {
+  expect(await muster("node logs c001")).toBe("$ muster node logs c001\n2> c001 has said nothing yet\n[0]\n");
+  expect(await muster("node logs c001 --boot cc")).toBe(
+    "$ muster node logs c001 --boot cc\n2> c001 has said nothing yet in such a boot\n[0]\n",
+  );
+  expect(await muster("node logs c01")).toContain(`2> muster: there is no node "c01"`);
+  expect(await muster("node logs c001 --boot x'y")).toContain("2> ");
+});
+
+it("goes on as it comes, without what other nodes or boots say", async () => {
+  say(FIRST, "boot", "before", 1);
+  let said = false;
+  const shown = await muster(`node logs c001 --boot ${FIRST} --follow -o json`, (text, stop) => {
+    if (text.includes("before") && !said) {
+      said = true;
+      say(SECOND, "agent", "another boot", 2);
+      say(FIRST, "agent", "another node", 2, "c002");
+      say(FIRST, "agent", "after", 3);
+    }
+    if (text.includes("after")) stop();
+  });
+  const lines = shown
+    .split("\n")
+    .slice(1, -2)
+    .map((line) => JSON.parse(line) as { text: string });
+  expect(lines.map(({ text }) => text)).toEqual(["before", "after"]);
+  expect(shown.endsWith("[0]\n")).toBe(true);
+});
