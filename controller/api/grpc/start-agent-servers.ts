@@ -1,6 +1,7 @@
 import { type EnrollmentServer, EnrollmentService } from "#proto/gen/muster/v1/enrollment.ts";
 import { type ProvisioningServer, ProvisioningService } from "#proto/gen/muster/v1/provisioning.ts";
-import { type SessionServer, SessionService } from "#proto/gen/muster/v1/session.ts";
+import type { SessionServer } from "#proto/gen/muster/v1/session.ts";
+import { SESSION_DEFINITION } from "../../sessions/encode-once.ts";
 import { type GuardOptions, guardCalls } from "./authorize-calls.ts";
 import { makeRateLimiter, type RateLimit } from "./limit-rate.ts";
 import { type GrpcEndpoint, type GrpcServer, startGrpcServer } from "./start-grpc-server.ts";
@@ -44,7 +45,7 @@ export function startAgentServer(
   return startGrpcServer(endpoint, {
     services: [
       { definition: ProvisioningService, implementation: parts.provisioning },
-      { definition: SessionService, implementation: parts.session },
+      { definition: SESSION_DEFINITION, implementation: parts.session },
     ],
     guard: guardCalls(parts),
     maxRequestBytes: MAX_AGENT_BYTES,
