@@ -21,14 +21,19 @@ export interface FleetReport {
   /** Sessions open now, and greeted since the start. */
   readonly sessions: number;
   readonly welcomes: number;
+  /** Hardware reports sent. */
+  readonly hardware: number;
+  /** Nodes by the runtime overlay they have applied as a whole: digests of manifests. */
+  readonly overlays: Readonly<Record<string, number>>;
   /** Boots that failed and are tried again. */
   readonly failures: number;
   /** The last failure, and what an agent logged last. */
   readonly trouble: string;
-  /** Milliseconds since 1970 of the first and last enrolment and the last welcome. */
+  /** Milliseconds since 1970 of the first and last enrolment, the last welcome and the last update. */
   readonly firstEnrolledAtMs: number;
   readonly lastEnrolledAtMs: number;
   readonly lastWelcomeAtMs: number;
+  readonly lastAppliedAtMs: number;
 }
 
 /** A node of the fleet, by its number from 1: everything about it follows from that. */

@@ -118,17 +118,26 @@ async function addNodes(
 }
 
 function addReports(reports: readonly FleetReport[]): FleetReport {
-  const sum = (field: "enrolled" | "sessions" | "welcomes" | "failures"): number =>
+  const sum = (field: "enrolled" | "sessions" | "welcomes" | "hardware" | "failures"): number =>
     reports.reduce((total, report) => total + report[field], 0);
   const times = reports.map(({ firstEnrolledAtMs }) => firstEnrolledAtMs).filter((time) => time > 0);
   return {
     enrolled: sum("enrolled"),
     sessions: sum("sessions"),
     welcomes: sum("welcomes"),
+    hardware: sum("hardware"),
+    overlays: addCounts(reports.map(({ overlays }) => overlays)),
     failures: sum("failures"),
     trouble: reports.map(({ trouble }) => trouble).find((text) => text !== "") ?? "",
     firstEnrolledAtMs: Math.min(...times),
     lastEnrolledAtMs: Math.max(0, ...reports.map(({ lastEnrolledAtMs }) => lastEnrolledAtMs)),
     lastWelcomeAtMs: Math.max(0, ...reports.map(({ lastWelcomeAtMs }) => lastWelcomeAtMs)),
+    lastAppliedAtMs: Math.max(0, ...reports.map(({ lastAppliedAtMs }) => lastAppliedAtMs)),
   };
+}
+
+function addCounts(all: readonly Readonly<Record<string, number>>[]): Readonly<Record<string, number>> {
+  const sums: Record<string, number> = {};
+  for (const [key, count] of all.flatMap(Object.entries<number>)) sums[key] = (sums[key] ?? 0) + count;
+  return sums;
 }

@@ -3,11 +3,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { errorSentence } from "#proto/contract/muster-error.ts";
 
-import { openControllerLink } from "../../agent/session/controller-link.ts";
+import { type AgentMessage, openControllerLink } from "../../agent/session/controller-link.ts";
 import { runSession } from "../../agent/session/run-session.ts";
 import { withSourceAddress } from "./bind-source-address.ts";
 import { fleetNode, type FleetReport, type FleetTask } from "./fleet-task.ts";
-import { bootSimulated, sessionHost, type SimulatedNode } from "./simulated-agent.ts";
+import { bootSimulated, sessionHost, type SimulatedNode, startDuties } from "./simulated-agent.ts";
 
 /** The process of some simulated nodes: boots them, keeps their sessions, reports on standard output until SIGTERM. */
 
@@ -17,9 +17,10 @@ const REPORT_EVERY_MS = 50;
 const BOOT_AGAIN_MS = 1000;
 
 const report: Writable<FleetReport> = {
-  ...{ enrolled: 0, sessions: 0, welcomes: 0, failures: 0, trouble: "" },
-  ...{ firstEnrolledAtMs: 0, lastEnrolledAtMs: 0, lastWelcomeAtMs: 0 },
+  ...{ enrolled: 0, sessions: 0, welcomes: 0, hardware: 0, overlays: {}, failures: 0, trouble: "" },
+  ...{ firstEnrolledAtMs: 0, lastEnrolledAtMs: 0, lastWelcomeAtMs: 0, lastAppliedAtMs: 0 },
 };
+const overlays = new Map<string, number>();
 
 const task = JSON.parse(process.argv[2] ?? "") as FleetTask;
 const stop = new AbortController();
@@ -29,6 +30,7 @@ process.once("SIGTERM", () => {
 });
 let last = "";
 setInterval(() => {
+  report.overlays = Object.fromEntries(overlays);
   const line = JSON.stringify(report);
   if (line !== last) process.stdout.write(`${line}\n`);
   last = line;
@@ -62,7 +64,8 @@ async function boot(node: SimulatedNode): Promise<void> {
   if (!task.sessions) return;
   const { promise: welcomed, resolve } = Promise.withResolvers<undefined>();
   const log = (line: string): void => {
-    if (!/^session with .* open$/.test(line)) report.trouble = `${node.name}: ${line}`;
+    if (!/^session with .* open$|^hardware reported$|paths changed$/.test(line))
+      report.trouble = `${node.name}: ${line}`;
   };
   const { link, sessions } = openControllerLink(log);
   link.onWelcome((_welcome, ended) => {
@@ -72,8 +75,27 @@ async function boot(node: SimulatedNode): Promise<void> {
     ended.addEventListener("abort", () => report.sessions--, { once: true });
     resolve(undefined);
   });
-  runSession(sessionHost(node, log), sessions, stop.signal).catch((error: unknown) => {
+  const host = sessionHost(node, log);
+  startDuties(host, node, link, watchSent(), stop.signal);
+  runSession(host, sessions, stop.signal).catch((error: unknown) => {
     log(`its agent ended: ${errorSentence(error)}`);
   });
   await welcomed;
+}
+
+/** Counts what one node sends. */
+function watchSent(): (message: AgentMessage) => void {
+  let applied: string | undefined;
+  return (message) => {
+    if (message.$case === "hardwareReport") report.hardware++;
+    if (message.$case !== "overlayStatus") return;
+    const { digest, failure } = message.value;
+    if (failure !== undefined) report.trouble = failure.what;
+    if (digest === applied) return;
+    if (applied !== undefined) overlays.set(applied, (overlays.get(applied) ?? 0) - 1);
+    if (applied !== undefined && overlays.get(applied) === 0) overlays.delete(applied);
+    overlays.set(digest, (overlays.get(digest) ?? 0) + 1);
+    applied = digest;
+    report.lastAppliedAtMs = Date.now();
+  };
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { get } from "node:http";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,6 +15,10 @@ import { connectStep, enrolStep } from "../../agent/boot/join-controller.ts";
 import { openStageClock } from "../../agent/boot/stage-clock.ts";
 import { hostPathsAt } from "../../agent/host-paths.ts";
 import { storeNodeRecord } from "../../agent/node-record.ts";
+import { keepHardwareReported } from "../../agent/hardware/report-hardware.ts";
+import { keepRuntimeOverlay } from "../../agent/overlays/keep-runtime-overlay.ts";
+import type { AgentMessage, ControllerLink } from "../../agent/session/controller-link.ts";
+import { obeyDirectives } from "../../agent/session/obey-directives.ts";
 import type { SessionHost } from "../../agent/session/session-host.ts";
 import type { fleetNode } from "./fleet-task.ts";
 
@@ -86,6 +90,36 @@ async function keepRecord(host: BootHost, state: BootState, node: SimulatedNode)
   );
 }
 
+/** What the agent does on a booted node, all of it but restart the machine; what it sends is shown to `onSend`. */
+export function startDuties(
+  host: SessionHost,
+  node: SimulatedNode,
+  whole: ControllerLink,
+  onSend: (message: AgentMessage) => void,
+  stop: AbortSignal,
+): void {
+  const link: ControllerLink = {
+    ...whole,
+    send: (message) => {
+      const isSent = whole.send(message);
+      if (isSent) onSend(message);
+      return isSent;
+    },
+  };
+  const hardware = keepHardwareReported({ ...host, hardware: { root: node.root } }, link);
+  const overlay = keepRuntimeOverlay({ ...host, root: node.root }, link, stop);
+  obeyDirectives(
+    link,
+    {
+      refreshOverlay: (_action, signal) => overlay.refresh(signal),
+      reportHardware: (_action, signal) => hardware.report(signal),
+      runCheck: (_action, signal) => overlay.verify(signal),
+      reboot: () => Promise.reject(new Error("a simulated node cannot restart")),
+    },
+    host.log,
+  );
+}
+
 /** What the booted agent works with. */
 export function sessionHost(node: SimulatedNode, log: (line: string) => void): SessionHost {
   return {
@@ -100,7 +134,7 @@ export function sessionHost(node: SimulatedNode, log: (line: string) => void): S
   };
 }
 
-/** The little of /sys that an agent tells the controller of its machine. */
+/** A machine like this host, but for what tells it from the others. */
 async function writeSys(node: SimulatedNode): Promise<void> {
   const files = {
     "sys/class/dmi/id/product_uuid": `4c4c4544-0043-4810-8052-${node.mac.replaceAll(":", "")}`,
@@ -115,6 +149,8 @@ async function writeSys(node: SimulatedNode): Promise<void> {
     await mkdir(join(node.root, dirname(path)), { recursive: true });
     await writeFile(join(node.root, path), `${text}\n`);
   }
+  await symlink("/proc", join(node.root, "proc"));
+  await symlink("/sys/devices", join(node.root, "sys/devices"));
 }
 
 /** With node:http, whose sockets take their source address from the node. */
