@@ -44,6 +44,10 @@ export interface HostPaths {
   readonly selinux: string;
   /** The agent's own programs, of the layer that brought it. */
   readonly agentPrograms: string;
+  /** The link to the executable that runs: proc_pid_exe(5). */
+  readonly ownExecutable: string;
+  /** What muster-agent.service and the agent tell each other about an agent put in place of another. */
+  readonly update: string;
   /** Mount points. */
   readonly blobs: string;
   readonly layers: string;
@@ -96,6 +100,8 @@ export function hostPathsAt(root: string): HostPaths {
     reactions: at("run/muster/reactions"),
     selinux: at("sys/fs/selinux/enforce"),
     agentPrograms: at("usr/lib/muster"),
+    ownExecutable: at("proc/self/exe"),
+    update: at("run/muster/update"),
     blobs: at("run/muster/blobs"),
     layers: at("run/muster/layers"),
     writable: at("run/muster/rw"),

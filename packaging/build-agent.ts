@@ -26,16 +26,19 @@ const ALLOWED_LIBRARIES = /^(libc|libm|libdl|libpthread|librt|libstdc\+\+|libgcc
 
 /**
  * Builds OUT/muster-agent: agent/main.ts and its packages as one file inside a stripped copy of the pinned Node.
- * Does nothing when neither the bundle nor that Node changed since the last time.
+ * Does nothing when neither the bundle nor that Node changed since the last time. Returns the name of the build, which
+ * the agent knows too: the same sources with the same Node have the same, wherever they are built.
  */
-export async function buildAgent(options: { readonly outDir: string }): Promise<void> {
+export async function buildAgent(options: { readonly outDir: string }): Promise<string> {
   const arch = process.arch === "arm64" ? "arm64" : "x64";
   const node = join(ROOT, `node_modules/node-linux-${arch}/bin/node`);
   const program = join(options.outDir, "muster-agent");
   const hashFile = join(options.outDir, ".muster-agent.inputs");
-  const code = await bundleAgent();
+  const bundled = await bundleAgent();
+  const build = await nameBuild(bundled, dirname(dirname(node)));
+  const code = `const MUSTER_AGENT_BUILD=${JSON.stringify(build)};${bundled}`;
   const inputs = await hashInputs(code, node);
-  if ((await readFile(hashFile, "utf8").catch(() => "")) === inputs && (await exists(program))) return;
+  if ((await readFile(hashFile, "utf8").catch(() => "")) === inputs && (await exists(program))) return build;
   await mkdir(options.outDir, { recursive: true });
   const work = await mkdtemp(join(tmpdir(), "muster-agent-"));
   try {
@@ -46,9 +49,20 @@ export async function buildAgent(options: { readonly outDir: string }): Promise<
     await chmod(`${program}.new`, 0o755);
     await rename(`${program}.new`, program);
     await writeFile(hashFile, inputs);
+    return build;
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+}
+
+/** SHA-256 over all that decides what the agent is: its program, how it is put together, its Node. */
+async function nameBuild(code: string, nodePackage: string): Promise<string> {
+  const { version } = JSON.parse(await readFile(join(nodePackage, "package.json"), "utf8")) as {
+    readonly version: string;
+  };
+  const own = await readFile(fileURLToPath(import.meta.url));
+  const hash = createHash("sha256").update(code).update(own).update(`${process.arch} ${version}`);
+  return `sha256:${hash.digest("hex")}`;
 }
 
 async function bundleAgent(): Promise<string> {
