@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { appendFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { mkdir } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,8 +12,11 @@ import { openConsole } from "./boot/console.ts";
 import { type BootResult, runBoot } from "./boot/run-boot.ts";
 import { runHardwareCommand } from "./hardware/hardware-command.ts";
 import { type HostPaths, hostPathsAt } from "./host-paths.ts";
+import { keepHardwareReported } from "./hardware/report-hardware.ts";
 import { openControllerLink } from "./session/controller-link.ts";
 import { runSession } from "./session/run-session.ts";
+import type { SessionHost } from "./session/session-host.ts";
+import { shipLogs } from "./session/ship-logs.ts";
 
 const HELP = `muster-agent: the part of muster that runs on the nodes
 
@@ -81,6 +84,7 @@ async function boot(): Promise<number> {
   const console = openConsole((text) => {
     process.stdout.write(text);
     touchAlive(paths, text);
+    keepBootLine(paths, text);
   }, uptimeMs);
   const host = {
     paths,
@@ -125,6 +129,19 @@ function touchAlive({ alive }: HostPaths, text: string): void {
   }
 }
 
+/** A boot that fails for hours must not fill the memory of the machine. */
+const MAX_BOOT_LOG_BYTES = 256 * 1024;
+
+/** For `muster node logs`: the booted system's agent sends it. */
+function keepBootLine({ bootLog }: HostPaths, text: string): void {
+  try {
+    const length = statSync(bootLog, { throwIfNoEntry: false })?.size ?? 0;
+    if (length < MAX_BOOT_LOG_BYTES) appendFileSync(bootLog, text, { mode: 0o600 });
+  } catch {
+    // The console has it.
+  }
+}
+
 async function run(): Promise<number> {
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -132,24 +149,27 @@ async function run(): Promise<number> {
       stop.abort();
     });
   }
+  const { link, sessions } = openControllerLink((line) => {
+    log(line);
+  });
+  // Duties: each subscribes to the link, and outlives the sessions.
+  const logs = shipLogs({ paths, now: Date.now, uptimeMs }, link);
   const log = (line: string): void => {
     process.stdout.write(`${line}\n`);
+    logs.say("agent", line);
   };
-  const { sessions } = openControllerLink(log);
-  await runSession(
-    {
-      paths,
-      agentVersion: packageJson.version,
-      agentDigest: "",
-      log,
-      uptimeMs,
-      now: Date.now,
-      random: Math.random,
-      sleep: (ms, signal) => sleep(ms, undefined, { signal }),
-    },
-    sessions,
-    stop.signal,
-  );
+  const host: SessionHost = {
+    paths,
+    agentVersion: packageJson.version,
+    agentDigest: "",
+    log,
+    uptimeMs,
+    now: Date.now,
+    random: Math.random,
+    sleep: (ms, signal) => sleep(ms, undefined, { signal }),
+  };
+  keepHardwareReported({ ...host, hardware: { root: "/", run: runCommandUnchecked } }, link);
+  await runSession(host, sessions, stop.signal);
   return 0;
 }
 
