@@ -5,12 +5,13 @@ import { setTimeout as wait } from "node:timers/promises";
 import { runCli } from "./run-cli.ts";
 
 const stop = new AbortController();
-process.once("SIGINT", () => {
+const onSignal = (): void => {
   stop.abort();
   // a command that does not listen to the signal still ends at the second Ctrl-C, and soon after the first;
   // one that does has this long to clean up
   setTimeout(() => process.exit(130), 5000).unref();
-});
+};
+for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, onSignal);
 // `muster node list | head`: the reader has what it wants
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exit(error.code === "EPIPE" ? 0 : 1);

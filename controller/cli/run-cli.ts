@@ -14,6 +14,7 @@ import {
 import { type ApiAddress, openApiClient } from "./api-client.ts";
 import { buildProgram, type GlobalOptions } from "./build-program.ts";
 import type { CliContext, CliProcess } from "./cli-context.ts";
+import { separateRemoteCommand } from "./plan-ssh.ts";
 
 /** Exit status of a command line that cannot be understood, as of invalid input everywhere. */
 const EXIT_USAGE = 2;
@@ -42,7 +43,7 @@ export async function runCli(process: CliProcess): Promise<number> {
   };
   settle(program);
   try {
-    await program.parseAsync([...process.args], { from: "user" });
+    await program.parseAsync([...separateRemoteCommand(process.args)], { from: "user" });
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
