@@ -11,6 +11,7 @@ import { errorMeaning, errorSentence, MusterError } from "#proto/contract/muster
 import packageJson from "../package.json" with { type: "json" };
 import { openAdmission, planConnectionLimits } from "./api/admit-connections.ts";
 import { tellLimited } from "./api/tell-limited.ts";
+import { openAgentOffers } from "./agents/offer-agents.ts";
 import { startAgentServer, startEnrollmentServer } from "./api/grpc/start-agent-servers.ts";
 import { createApi } from "./api/rest/create-api.ts";
 import { listenOnAddress, listenOnSocket } from "./api/rest/listen.ts";
@@ -24,6 +25,7 @@ import { mintToken } from "./identity/enrolment-tokens.ts";
 import { openEnrolments } from "./identity/open-enrolments.ts";
 import { serveEnrollment } from "./identity/serve-enrollment.ts";
 import { watchImpostors } from "./identity/watch-impostors.ts";
+import { sealBlobTicket } from "./images/blob-tickets.ts";
 import { openBlobStore } from "./images/open-blob-store.ts";
 import { startBlobWorkers } from "./images/start-blob-workers.ts";
 import { DENIED_SECONDS } from "./inventory/inventory.ts";
@@ -180,6 +182,18 @@ async function runController(
   );
   stack.defer(inventory.onBootsDenied(blobWorkers.deny));
   const directives = openDirectives();
+  const agents = stack.use(
+    await openAgentOffers({
+      isEnabled: config.agents.update,
+      artifacts: config.paths.artifacts,
+      ...{ blobs, inventory, telemetry },
+      sealTicket: ({ node, bootId }, blob) =>
+        sealBlobTicket(ticketKey, {
+          ...{ node, bootId, ...blob },
+          expiresAt: new Date(now().getTime() + TICKET_SECONDS * 1000),
+        }),
+    }),
+  );
   const runtimeOverlays = stack.use(
     await serveRuntimeOverlays({
       settings: config.overlays,
@@ -196,10 +210,10 @@ async function runController(
       fleet,
       heartbeatSeconds: HEARTBEAT_SECONDS,
       certificateSeconds: config.enrolment.certificateSeconds,
-      composeWelcome: async ({ node, bootId }) => ({
-        hardwareDigest: await hardware.digestOf(node, bootId),
+      composeWelcome: async (caller, hello) => ({
+        hardwareDigest: await hardware.digestOf(caller.node, caller.bootId),
         overlaySchedule: runtimeOverlays.schedule,
-        agent: undefined,
+        agent: agents.offerTo(caller, hello),
       }),
       listeners: [directives, hardware, runtimeOverlays, keepLogs({ history: telemetry, now })],
       onImpostor: impostors.seen,
@@ -381,6 +395,7 @@ async function runController(
       const referenced = new Set([
         ...(await inventory.listReferencedBlobs()),
         ...runtimeOverlays.referencedBlobs(),
+        ...agents.referencedBlobs(),
       ]);
       const { removed, freedBytes } = await blobs.collectGarbage(
         referenced,

@@ -97,6 +97,10 @@ export interface MusterConfig {
     /** Runtime overlays of every node, before its own. */
     readonly runtime: readonly string[];
   };
+  readonly agents: {
+    /** Nodes that are up get the agent of this controller; otherwise at their next boot. */
+    readonly update: boolean;
+  };
   readonly api: {
     /** Unix group that may use the socket. */
     readonly group: string;

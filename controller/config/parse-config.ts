@@ -152,6 +152,10 @@ function readRoot(root: Section, host: HostDefaults, context: ReadContext): Must
 
   const overlays = readOverlays(root.section("overlays"), context);
 
+  const agents = root.section("agents");
+  const update = agents.scalar("update", readBoolean);
+  agents.finish();
+
   const api = root.section("api");
   const group = api.scalar("group", GROUP);
   const remote = api.scalar("remote", readBoolean);
@@ -206,6 +210,7 @@ function readRoot(root: Section, host: HostDefaults, context: ReadContext): Must
       maxLogLines: maxLogLines?.value ?? 1_000_000,
     },
     overlays,
+    agents: { update: update?.value ?? true },
     api: { group: group?.value ?? "muster", remote: remote?.value ?? false },
   };
 }

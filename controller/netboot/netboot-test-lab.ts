@@ -110,6 +110,7 @@ export function testConfig(directory: string, program = "dnsmasq"): MusterConfig
     enrolment: { tokenSeconds: 600, certificateSeconds: 3600, maxPending: 100, rules: [] },
     blobs: { workers: 1, graceSeconds: 60 },
     overlays: { schedule: "*/5 * * * *", jitterSeconds: 60, onDrift: "repair", runtime: [] },
+    agents: { update: true },
     limits: { connectionsPerAddress: 256 },
     telemetry: { keepDays: 1, maxEvents: 100, maxBoots: 100, maxLogLines: 1000 },
     api: { group: "muster", remote: false },
