@@ -70,7 +70,9 @@ async function reportRefresh(
 ): Promise<number> {
   const done = answers.filter(({ error }) => error === undefined);
   const failed = answers.flatMap(({ node, error }) =>
-    error === undefined ? [] : [{ node, text: error.what, error }],
+    error === undefined
+      ? []
+      : [{ node, text: `${error.what}${error.fix === undefined ? "" : `\n  fix: ${error.fix}`}` }],
   );
   const said = foldAnswers(done.map(({ node, lines }) => ({ node, text: (lines ?? []).join("; ") })));
   if (context.output !== "table" || (hasWaited && done.length > 0)) {
@@ -83,22 +85,14 @@ async function reportRefresh(
       `asked ${foldNodeSet(done.map(({ node }) => node))}; not waited for: muster overlay status shows what comes of it`,
     );
   }
-  for (const { nodes, text } of foldAnswers(
-    failed.map(({ node, text }) => ({ node, text: withoutName(text, node) })),
-  )) {
-    context.note(`${nodes}: ${text}`);
-  }
-  for (const fix of new Set(
-    failed.flatMap(({ error, node }) => (error.fix === undefined ? [] : [withoutName(error.fix, node)])),
-  )) {
-    context.note(`  fix: ${fix}`);
-  }
+  const withoutNames = failed.map(({ node, text }) => ({ node, text: withoutName(text, node) }));
+  for (const { nodes, text } of foldAnswers(withoutNames)) context.note(`${nodes}: ${text}`);
   return failed.length > 0 ? EXIT_SOME_FAILED : 0;
 }
 
-/** "c003 has no session" is the same trouble as "c007 has no session". */
+/** What failed in the same way on several nodes is said once, with the remedy. */
 function withoutName(text: string, node: string): string {
-  return text.startsWith(`${node} `) ? text.slice(node.length + 1) : text.replaceAll(node, "NODE");
+  return text.replaceAll(new RegExp(`\\b${node.replaceAll(".", "\\.")}\\b`, "g"), "NODE");
 }
 
 function readTimeout(text: string): number {
