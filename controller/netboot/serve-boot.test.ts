@@ -4,7 +4,7 @@ import { request } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 
 import { type Digest, digestHex, digestOfHex } from "#proto/contract/digest.ts";
 import { type MacAddress, parseMacAddress } from "#proto/contract/mac-address.ts";
@@ -42,6 +42,8 @@ interface Fixture extends AsyncDisposable {
   readonly calls: unknown[];
   readonly blobs: Map<Digest, string | MusterError>;
   images: Image[];
+  /** Whether c001 is up. */
+  isUp: Promise<boolean>;
   get(path: string, headers?: Record<string, string>, method?: string): Promise<Answer>;
 }
 
@@ -86,7 +88,7 @@ async function open(): Promise<Fixture> {
       },
     ],
   };
-  const at = { images: [image] };
+  const at = { images: [image], isUp: Promise.resolve(false) };
   const effects: BootServerEffects = {
     config: { ...config, paths: { ...config.paths, ipxe } },
     inventory: {
@@ -102,10 +104,10 @@ async function open(): Promise<Fixture> {
         throw path ?? new MusterError({ code: "blob-missing", what: `no blob ${digest}` });
       },
     },
-    isUp: async () => false,
-    onImpostor: () => undefined,
+    isUp: () => at.isUp,
+    onImpostor: (attempt) => calls.push(["impostor", attempt]),
     fleet: {
-      scriptDisowned: () => undefined,
+      scriptDisowned: (node) => calls.push(["disowned", node]),
       scriptServed: (client) => calls.push(["script", client]),
       artifactServed: (address, name, sizeBytes) => calls.push(["artifact", address, name, sizeBytes]),
     },
@@ -120,6 +122,12 @@ async function open(): Promise<Fixture> {
     digests,
     calls,
     blobs,
+    get isUp() {
+      return at.isUp;
+    },
+    set isUp(answer) {
+      at.isUp = answer;
+    },
     get images() {
       return at.images;
     },
@@ -168,6 +176,31 @@ test("a node's script carries its token, and the fleet hears of script and artif
     ["script", { mac: MAC, address: "127.0.0.1", node: "c001" }],
     ["artifact", "127.0.0.1", "vmlinuz", 1000],
     ["artifact", "127.0.0.1", "base-gzip.cpio", 12],
+  ]);
+});
+
+test("a script asked for with the MAC of a node that is up begins no boot, and people hear who asked", async () => {
+  await using at = await open();
+  const attempt = {
+    ...{ node: "c001", address: "127.0.0.1", mac: MAC, smbiosUuid: "u", serial: "s" },
+    presented: "its MAC address, asking for its boot script",
+  };
+  at.isUp = Promise.resolve(true);
+  expect((await at.get(ASK)).status).toBe(200);
+  await vi.waitUntil(() => at.calls.length === 1);
+  expect(at.calls).toEqual([["impostor", attempt]]);
+
+  // A node under load answers late: until then it looks as if it restarted.
+  const late = Promise.withResolvers<boolean>();
+  at.isUp = late.promise;
+  await at.get(ASK);
+  await vi.waitUntil(() => at.calls.length === 2);
+  late.resolve(true);
+  await vi.waitUntil(() => at.calls.length === 4);
+  expect(at.calls.slice(1)).toEqual([
+    ["script", { mac: MAC, address: "127.0.0.1", node: "c001" }],
+    ["disowned", "c001"],
+    ["impostor", attempt],
   ]);
 });
 

@@ -103,7 +103,9 @@ export function serveSession(parts: SessionParts): SessionService {
   const unsubscribe = parts.inventory.onBootsDenied((boots) => {
     for (const denied of boots) {
       const session = sessions.get(denied.node);
-      if (session?.caller.bootId === denied.bootId) session.end(identityVoid(denied));
+      if (session?.caller.bootId !== denied.bootId) continue;
+      session.end(identityVoid(denied));
+      liveness.barred(denied.node);
     }
   });
   return {

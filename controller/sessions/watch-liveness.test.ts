@@ -104,6 +104,14 @@ describe("a node is not up", () => {
     expect(await ask()).toEqual([false, 0]);
   });
 
+  test("at once when its identity was made void", async () => {
+    longUp();
+    const answer = liveness.isUp(C001);
+    liveness.closed(C001);
+    liveness.barred(C001);
+    expect([await answer, await ask()]).toEqual([false, [false, 0]]);
+  });
+
   test("when it comes back in another boot", async () => {
     longUp();
     const answer = liveness.isUp(C001);

@@ -7,6 +7,8 @@ export interface Liveness {
   /** The node said something. */
   heard(node: NodeName): void;
   closed(node: NodeName): void;
+  /** It cannot open another session in this boot: there is nothing to wait for. */
+  barred(node: NodeName): void;
   /**
    * Whether the node lives on in the boot of its session.
    *
@@ -89,6 +91,10 @@ export function watchLiveness(nowMs: () => number): Liveness {
       watched.greet = undefined;
       watched.endedMs = nowMs();
       if (watched.answered !== undefined) settleAfter(watched, RETURN_MS);
+    },
+    barred: (node) => {
+      nodes.get(node)?.answered?.(false);
+      nodes.delete(node);
     },
     isUp: async (node) => {
       const watched = nodes.get(node);
