@@ -21,9 +21,9 @@ const MAX_REPORT_BYTES = 1024 ** 2;
 /** What directives ask of {@link keepHardwareReported}: each answers lines for people. */
 export interface HardwareDuty {
   /** Looks anew and reports, also when nothing changed. Throws `controller-unreachable` when there is no session. */
-  report(signal: AbortSignal): Promise<readonly string[]>;
-  /** Looks anew and says what differs from the last report of this boot; reports nothing. */
-  compare(signal: AbortSignal): Promise<readonly string[]>;
+  readonly report: (signal: AbortSignal) => Promise<readonly string[]>;
+  /** Looks anew and says what differs from the last report of this boot, a line each; reports nothing. */
+  readonly compare: (signal: AbortSignal) => Promise<readonly string[]>;
 }
 
 /** What the duty needs of its surroundings. */
@@ -77,7 +77,7 @@ export function keepHardwareReported(
   return {
     report: async (signal) => {
       const seen = await look(signal);
-      if (await send(seen)) return seen.lines;
+      if (await send(seen)) return seen.lines.length === 0 ? ["as last reported"] : seen.lines;
       throw new MusterError({
         code: "controller-unreachable",
         what: "the hardware report was not sent: there is no session with a controller",
@@ -93,10 +93,9 @@ interface Look {
   readonly lines: readonly string[];
 }
 
-/** What differs from the last report of this boot, as lines. */
+/** What differs from the last report of this boot, a line each. */
 async function linesOfChange(path: string, report: HardwareReport): Promise<readonly string[]> {
   const last = await readFile(path, "utf8").catch(() => undefined);
   if (last === undefined) return ["nothing was reported in this boot before"];
-  const changes = compareHardware(JSON.parse(last) as HardwareReport, report).map(renderHardwareChange);
-  return changes.length === 0 ? ["as last reported"] : changes;
+  return compareHardware(JSON.parse(last) as HardwareReport, report).map(renderHardwareChange);
 }

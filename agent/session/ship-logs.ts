@@ -19,7 +19,7 @@ const BATCH_MS = 10_000;
 /** Sends what this node says to whichever controller there is. */
 export interface LogShipping {
   /** `source` is one of those of LogLine in session.proto. Returns at once; nothing that fails here is told to anybody. */
-  say(source: "agent" | "reaction", text: string): void;
+  readonly say: (source: "agent" | "reaction", text: string) => void;
 }
 
 /** What shipping needs of its surroundings. */
