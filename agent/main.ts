@@ -4,19 +4,25 @@ import { mkdir } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { errorMeaning, errorSentence, MusterError } from "#proto/contract/muster-error.ts";
-import { runCommandUnchecked } from "#proto/host/run-command.ts";
+import { runCommand, runCommandUnchecked } from "#proto/host/run-command.ts";
 import { writeFileAtomically } from "#proto/host/write-file-atomically.ts";
 
 import packageJson from "../package.json" with { type: "json" };
 import { openConsole } from "./boot/console.ts";
 import { type BootResult, runBoot } from "./boot/run-boot.ts";
+import { type CheckHost, runCheck } from "./checks/run-check.ts";
 import { runHardwareCommand } from "./hardware/hardware-command.ts";
 import { type HostPaths, hostPathsAt } from "./host-paths.ts";
 import { keepHardwareReported } from "./hardware/report-hardware.ts";
+import { keepRuntimeOverlay } from "./overlays/keep-runtime-overlay.ts";
+import { rebootMachine } from "./reboot/reboot-machine.ts";
 import { openControllerLink } from "./session/controller-link.ts";
+import { obeyDirectives } from "./session/obey-directives.ts";
 import { runSession } from "./session/run-session.ts";
 import type { SessionHost } from "./session/session-host.ts";
 import { shipLogs } from "./session/ship-logs.ts";
+import { keepAgentCurrent } from "./upgrade/keep-agent-current.ts";
+import { OWN_BUILD } from "./upgrade/own-build.ts";
 
 const HELP = `muster-agent: the part of muster that runs on the nodes
 
@@ -53,6 +59,8 @@ async function main(args: readonly string[]): Promise<number> {
     case "--version":
     case "-V":
       process.stdout.write(`muster-agent ${packageJson.version}\n`);
+      // On a line of its own: what an agent that installs this one looks for.
+      if (OWN_BUILD !== "") process.stdout.write(`build ${OWN_BUILD}\n`);
       return 0;
     case "--help":
     case "-h":
@@ -161,15 +169,46 @@ async function run(): Promise<number> {
   const host: SessionHost = {
     paths,
     agentVersion: packageJson.version,
-    agentDigest: "",
+    agentDigest: OWN_BUILD,
     log,
     uptimeMs,
     now: Date.now,
     random: Math.random,
     sleep: (ms, signal) => sleep(ms, undefined, { signal }),
   };
-  keepHardwareReported({ ...host, hardware: { root: "/", run: runCommandUnchecked } }, link);
+  const overlay = keepRuntimeOverlay(host, link, stop.signal);
+  const hardware = keepHardwareReported({ ...host, hardware: { root: "/", run: runCommandUnchecked } }, link);
+  const checks: CheckHost = {
+    ...{ now: Date.now, root: "/" },
+    verifyOverlay: (signal) => overlay.verify(signal),
+    compareHardware: (signal) => hardware.compare(signal),
+  };
+  const obedience = obeyDirectives(
+    link,
+    {
+      refreshOverlay: (_action, signal) => overlay.refresh(signal),
+      reportHardware: (_action, signal) => hardware.report(signal),
+      runCheck: (action, signal) => runCheck(checks, action, signal),
+      reboot: (action) => rebootMachine({ ...host, run: runCommand }, action),
+    },
+    log,
+  );
+  keepAgentCurrent(
+    {
+      ...host,
+      run: runCommand,
+      program: process.execPath,
+      ownBuild: OWN_BUILD,
+      isBusy: () => obedience.running() > 0,
+      end: () => {
+        stop.abort();
+      },
+    },
+    link,
+    stop.signal,
+  );
   await runSession(host, sessions, stop.signal);
+  await overlay.ended;
   return 0;
 }
 

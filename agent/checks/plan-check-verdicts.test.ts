@@ -34,6 +34,13 @@ test("each thing that is wrong is a verdict; none is one too", () => {
   ]);
 });
 
+test("of more than a hundred things that are wrong, the number of the rest is told", () => {
+  const lines = Array.from({ length: 103 }, (_, i) => `/f${i}: missing`);
+  const verdicts = planLineVerdicts("overlay", lines);
+  expect(verdicts).toHaveLength(101);
+  expect(verdicts.at(-1)).toEqual({ check: "overlay", isRight: false, text: "... and 3 more" });
+});
+
 test("a verdict's line is read as it was written, and other lines are not verdicts", () => {
   const verdict = { check: "overlay", isRight: false, text: "/etc/motd: content: odd" } as const;
   expect(parseVerdict(renderVerdict(verdict))).toEqual(verdict);

@@ -8,6 +8,9 @@ const MAX_CLOCK_MS = 2000;
 /** Less of / than this fails, in space or in files: the root of a node is memory, and a full one loses what is written. */
 const MIN_FREE_PERCENT = 5;
 
+/** Nobody reads more of one node. */
+const MAX_FINDINGS = 100;
+
 /** Space of a file system, statfs(2). */
 export interface FileSystemSpace {
   readonly totalBytes: number;
@@ -46,7 +49,9 @@ export function planRootVerdict(space: FileSystemSpace): CheckVerdict {
 /** A check whose lines say what is not as it should be; none: all is. */
 export function planLineVerdicts(check: CheckName, lines: readonly string[]): readonly CheckVerdict[] {
   if (lines.length === 0) return [{ check, isRight: true, text: "as it should be" }];
-  return lines.map((text) => ({ check, isRight: false, text }));
+  const told = lines.slice(0, MAX_FINDINGS).map((text) => ({ check, isRight: false, text }));
+  if (lines.length <= MAX_FINDINGS) return told;
+  return [...told, { check, isRight: false, text: `... and ${lines.length - MAX_FINDINGS} more` }];
 }
 
 /** A file system without size is full. */

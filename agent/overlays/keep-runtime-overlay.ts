@@ -29,7 +29,7 @@ import { openStateFiles } from "./state-files.ts";
 export interface RuntimeOverlay {
   /** Asks the controller now and applies what it says; resolves when the reactions have ended. Lines for people. */
   refresh(signal: AbortSignal): Promise<readonly string[]>;
-  /** Every file against its digest; changes nothing. Lines for people. */
+  /** Every file against its digest; changes nothing. A line for each path that is not as it should be. */
   verify(signal: AbortSignal): Promise<readonly string[]>;
   /** Settles when what was under way at the stop has ended. */
   readonly ended: Promise<void>;
@@ -172,11 +172,10 @@ export function keepRuntimeOverlay(
   return {
     refresh: async (signal) => describeOutcome(await untilAborted(look(), signal)),
     verify: async (signal) => {
-      const { paths, drift } = await untilAborted(
+      const { drift } = await untilAborted(
         turns.take(() => verifyOverlay(parts)),
         signal,
       );
-      if (drift.length === 0) return [`${paths} paths are as they should be`];
       return drift.map(({ path, what }) => `${path}: ${what}`);
     },
     ended,
