@@ -2,6 +2,7 @@ import { type Kysely, sql, type Transaction } from "kysely";
 
 import type { MacAddress } from "#proto/contract/mac-address.ts";
 import type { NodeName } from "#proto/contract/node-name.ts";
+import { commitTogether } from "./commit-together.ts";
 import { databaseError } from "./database-error.ts";
 import type { DeniedBoot, Inventory, MachineId, Node } from "./inventory.ts";
 import { openDatabase } from "./open-database.ts";
@@ -54,6 +55,7 @@ export async function openInventory(options: {
 }): Promise<Inventory> {
   const { path, now } = options;
   const database = await openDatabase(path);
+  const inBatch = commitTogether(database.db);
   const listeners = new Set<() => void>();
   const denialListeners = new Set<(boots: readonly DeniedBoot[]) => void>();
   const secretsInTheMaking = new Map<string, Promise<Uint8Array>>();
@@ -62,7 +64,7 @@ export async function openInventory(options: {
 
   async function inTransaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
     try {
-      return await database.db.transaction().execute(work);
+      return await inBatch(work);
     } catch (error) {
       throw databaseError(error, path);
     }
