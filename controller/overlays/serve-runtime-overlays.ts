@@ -124,6 +124,7 @@ export async function serveRuntimeOverlays(parts: RuntimeOverlayParts): Promise<
     limitChecks(talk, now());
     const overlays = overlaysOf(talk.session.node);
     await library.opened(overlays);
+    await talk.session.drained?.();
     talk.has = digest === "" || /^sha256:[0-9a-f]{64}$/.test(digest) ? digest : undefined;
     const { manifest, trouble } = manifests.of(overlaysOf(talk.session.node));
     if (manifest === undefined) talk.session.send(messages.trouble(trouble));
@@ -133,6 +134,7 @@ export async function serveRuntimeOverlays(parts: RuntimeOverlayParts): Promise<
   async function fetch(talk: Talk, asked: readonly string[]): Promise<void> {
     const mine = talk.sent?.contents ?? new Map<never, never>();
     const answer = planFetchAnswer(asked, mine);
+    await talk.session.drained?.();
     const contents: Content[] = [];
     const missing = [...answer.missing];
     for (const digest of answer.send) {

@@ -17,6 +17,7 @@ import type { CertificateAuthority } from "../identity/certificate-authority.ts"
 import type { ImpostorAttempt } from "../identity/watch-impostors.ts";
 import type { DeniedBoot, Inventory } from "../inventory/inventory.ts";
 import type { Fleet } from "./fleet.ts";
+import { openOutbox } from "./open-outbox.ts";
 import { parsePrintable, parseStages } from "./parse-boot-report.ts";
 import { type Liveness, watchLiveness } from "./watch-liveness.ts";
 
@@ -30,6 +31,11 @@ export interface LiveSession {
   readonly address: string;
   /** Nothing is sent once the session has ended. */
   readonly send: (message: ControllerMessage) => void;
+  /**
+   * Resolves when the connection has taken all that was sent, or the session has ended: whoever answers at length
+   * waits for it, so that a node that asks and does not read fills no memory. Absent: what is sent is taken at once.
+   */
+  readonly drained?: () => Promise<void>;
 }
 
 /** A part of the controller that has something to do with nodes while they are up. */
@@ -136,8 +142,10 @@ function runSession(
   let ended = false;
   let isReady = false;
   const hasEnded = (): boolean => ended;
+  const outbox = openOutbox((response, taken) => void stream.write(response, taken));
   const close = (): void => {
     ended = true;
+    outbox.close();
     clearTimeout(helloTimer);
     if (session === undefined || sessions.get(caller.node) !== session) return;
     sessions.delete(caller.node);
@@ -163,10 +171,8 @@ function runSession(
       // The stream may have ended meanwhile; the compiler believes that it cannot.
       if (hasEnded()) return;
       const { node, bootId, address, certificateExpiresAt } = caller;
-      const send = (response: ControllerMessage): void => {
-        if (!ended) stream.write({ message: response });
-      };
-      const live = { node, bootId, address, send };
+      const { send, drained } = outbox;
+      const live = { node, bootId, address, send, drained };
       session = { caller, live, end: fail, certificateExpiresAt };
       open(parts, sessions, session, message.value);
       liveness.opened(node, bootId, () => {
