@@ -60,7 +60,7 @@ async function commitStep(disk: NodeDisk, step: CommitStep): Promise<void> {
     case "remove":
       return removeTree(disk, place);
     case "restore":
-      return moveTo(disk, step.from, place, step.clears);
+      return moveTo(disk, step.from, place, false);
     case "put":
       return moveTo(disk, step.staged, place, step.clears);
     case "leave-directory":

@@ -13,7 +13,7 @@ import {
 import { prepareOverlayUpdate, requireRoom } from "./prepare-overlay-update.ts";
 import { completeUpdate, recoverOverlay } from "./recover-overlay.ts";
 import { placeName, type RuntimeHost, rightKey } from "./runtime-host.ts";
-import type { AppliedOverlay, Fingerprints, WantedOverlay } from "./runtime-state.ts";
+import type { AppliedOverlay, Fingerprints, WantedOverlay, WantedPath } from "./runtime-state.ts";
 import type { StateFiles } from "./state-files.ts";
 
 /** What one pass over the overlay is to bring about. */
@@ -59,10 +59,10 @@ export async function convergeOverlay(
   const detour = planDetour(applied, update.wanted.paths, parts.host.root);
   let before = { changed: recovered?.changed ?? [], reactions: recovered?.reactions ?? [] };
   if (detour !== undefined) {
-    const wanted = { ...update.wanted, paths: detour };
-    // What the second half needs is here before the first begins.
+    // What the second half needs is here before the first begins, and what is wanted then is written down with it:
+    // an agent that is ended in between is followed by one that does the second half.
     await requireContents(parts, request, contentsOf(update.wanted));
-    before = joined(before, await pass(parts, request, { digest: "", wanted }, signal));
+    before = joined(before, await pass(parts, request, { ...update, digest: "", only: detour }, signal));
   }
   const outcome = await pass(parts, request, update, signal);
   return { ...outcome, ...joined(before, outcome) };
@@ -88,6 +88,8 @@ export async function verifyOverlay({ host, files }: OverlayParts): Promise<{
 interface Update {
   readonly digest: string;
   readonly wanted: WantedOverlay;
+  /** The part of it that is done in this pass; absent: all. */
+  readonly only?: readonly WantedPath[];
 }
 
 async function pass(
@@ -97,19 +99,20 @@ async function pass(
   signal: AbortSignal,
 ): Promise<ConvergeOutcome> {
   const { host, files, contents } = parts;
+  const paths = update.only ?? update.wanted.paths;
   const applied = await files.readApplied();
   const fingerprints = await files.readFingerprints();
-  const facts = await gatherOverlayFacts(host, applied, update.wanted.paths, fingerprints, "cheap");
+  const facts = await gatherOverlayFacts(host, applied, paths, fingerprints, "cheap");
   const repairs =
     update.wanted.policy === "repair" || update.digest !== applied.digest || applied.digest === "";
   const options = planOptions(host, files, applied, repairs);
-  let plan = planOverlayUpdate(applied, update.wanted.paths, facts, options);
+  let plan = planOverlayUpdate(applied, paths, facts, options);
   const lacking = await listLacking(contents, plan, facts);
   const unavailable = await fetchLacking(parts, request, lacking);
   signal.throwIfAborted();
   if (unavailable.size > 0) {
     if (request.update !== undefined) throw lacksContents(unavailable);
-    plan = planOverlayUpdate(applied, update.wanted.paths, facts, {
+    plan = planOverlayUpdate(applied, paths, facts, {
       ...options,
       unavailable: new Set(unavailable.keys()),
     });
@@ -129,7 +132,7 @@ async function pass(
       await files.adoptApplied();
     }
     await recordFingerprints(parts, update.wanted, facts, fingerprints, new Map());
-    if (isNew) await contents.prune(contentsOf(update.wanted));
+    if (isNew && update.only === undefined) await contents.prune(contentsOf(update.wanted));
     return {
       digest: next.digest,
       appliedAtMs: next.appliedAtMs,
@@ -159,7 +162,7 @@ async function pass(
   await files.writeJournal(journal);
   const completed = await completeUpdate(host, files, journal, signal);
   await recordFingerprints(parts, update.wanted, facts, fingerprints, made);
-  await contents.prune(contentsOf(update.wanted));
+  if (update.only === undefined) await contents.prune(contentsOf(update.wanted));
   const isWhole = completed.failures.length === 0;
   return {
     digest: isWhole ? next.digest : "",

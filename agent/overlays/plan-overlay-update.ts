@@ -201,7 +201,7 @@ function openPlan(applied: AppliedOverlay, facts: OverlayFacts, options: PlanOpt
     const isHere = staged.startsWith(`${options.staging}/`);
     if (!isHere) recoveries.push({ from, staged });
     willReplace(place, found);
-    leaves.push({ kind: "restore", place, from: isHere ? from : staged, clears: found.type === "directory" });
+    leaves.push({ kind: "restore", place, from: isHere ? from : staged });
   };
 
   /** What an overlay no longer has: what it covered comes back. */
@@ -257,22 +257,19 @@ function openPlan(applied: AppliedOverlay, facts: OverlayFacts, options: PlanOpt
     owned.push({ path: shown(place), place, type: "directory", covered: { kind: "nothing" } });
   };
 
-  const mustGiveWay = (want: WantedPath, found: PlaceFacts, before: OwnedPlace | undefined): void => {
-    if (want.clears || found.type === "absent") return;
+  /** What stands in the way of a wanted path and is not the overlay's to remove. */
+  const obstacleTo = (want: WantedPath, found: PlaceFacts): string | undefined => {
+    const before = ownedBefore.get(found.place);
+    if (want.clears || found.type === "absent") return undefined;
     const isOurs = before !== undefined && before.covered.kind !== "directory";
     if (found.type === "directory" && want.what.kind !== "directory") {
+      if (!isOurs) return "a directory is there; delete it in the overlay first if it has to go";
       const stranger = facts.strangers.get(found.place);
-      if (!isOurs || before.type !== "directory") {
-        problems.push(`${want.path}: a directory is there; delete it in the overlay first if it has to go`);
-      } else if (stranger !== undefined) {
-        problems.push(`${want.path}: a directory is there, and holds ${shown(stranger)}`);
-      }
+      return stranger === undefined ? undefined : `a directory is there, and holds ${shown(stranger)}`;
     }
-    if (found.type !== "directory" && want.what.kind === "directory" && !isOurs) {
-      problems.push(
-        `${want.path}: something is there that is no directory; delete it in the overlay first if it has to go`,
-      );
-    }
+    return found.type !== "directory" && want.what.kind === "directory" && !isOurs
+      ? "something is there that is no directory; delete it in the overlay first if it has to go"
+      : undefined;
   };
 
   const put = (want: WantedPath, found: PlaceFacts): void => {
@@ -285,7 +282,8 @@ function openPlan(applied: AppliedOverlay, facts: OverlayFacts, options: PlanOpt
       puts.push({ kind: "set-directory", place, attributes });
       return;
     }
-    mustGiveWay(want, found, before);
+    const obstacle = obstacleTo(want, found);
+    if (obstacle !== undefined) problems.push(`${want.path}: ${obstacle}`);
     willReplace(place, found);
     if (what.kind === "absent") {
       puts.push({ kind: "remove", place });
@@ -294,7 +292,7 @@ function openPlan(applied: AppliedOverlay, facts: OverlayFacts, options: PlanOpt
     const staged = stagedFor(place);
     const labelFrom = found.type === what.kind ? { labelFrom: place } : {};
     stagings.push({ staged, place, what, attributes, ...labelFrom });
-    puts.push({ kind: "put", place, staged, clears: want.clears || found.type === "directory" });
+    puts.push({ kind: "put", place, staged, clears: want.clears });
   };
 
   const want = (wanted: WantedPath, found: PlaceFacts): void => {
@@ -304,7 +302,10 @@ function openPlan(applied: AppliedOverlay, facts: OverlayFacts, options: PlanOpt
     const difference = differenceOf(wanted, found);
     const needsContent = difference !== undefined && what.kind === "file" && found.digest !== what.digest;
     const isDrift = difference !== undefined && before !== undefined && options.isAppliedWant(wanted);
-    const isLeft = (needsContent && options.unavailable.has(what.digest)) || (isDrift && !options.repairs);
+    // What somebody made of an unchanged path is no reason to refuse everything else.
+    const isBlocked = isDrift && obstacleTo(wanted, found) !== undefined;
+    const isLeft =
+      isBlocked || (needsContent && options.unavailable.has(what.digest)) || (isDrift && !options.repairs);
     if (isDrift) drift.push({ path: wanted.path, what: difference, isRepaired: !isLeft });
     if (isLeft) {
       if (before !== undefined) owned.push(before);
@@ -377,6 +378,12 @@ export function planDetour(
       return [...ancestorsOf(path), ...(isToggled ? [path] : [])].filter((each) => blocking.has(each));
     }),
   );
+  const hasOwned = new Set(
+    applied.owned.flatMap(({ path, place }) => [path, shown(place)].flatMap(ancestorsOf)),
+  );
+  for (const { path, clears } of wanted) {
+    if (clears && before.get(path)?.clears !== true && hasOwned.has(path)) blockers.add(path);
+  }
   if (blockers.size === 0) return undefined;
   return wanted.filter(({ path }) => ![path, ...ancestorsOf(path)].some((each) => blockers.has(each)));
 }

@@ -80,10 +80,10 @@ export type Fingerprints = Readonly<Record<string, { readonly key: string; reado
 /** One change of the commit. Done again after it was done, each does nothing. */
 export type CommitStep =
   | { readonly kind: "remove"; readonly place: string }
-  /** `clears`: a directory the overlay made is in the way, with nothing in it that is not the overlay's. */
-  | { readonly kind: "restore"; readonly place: string; readonly from: string; readonly clears: boolean }
+  | { readonly kind: "restore"; readonly place: string; readonly from: string }
   /** Removed when it is empty. */
   | { readonly kind: "leave-directory"; readonly place: string }
+  /** `clears`: a directory that is there goes with everything in it. */
   | { readonly kind: "put"; readonly place: string; readonly staged: string; readonly clears: boolean }
   | { readonly kind: "set-directory"; readonly place: string; readonly attributes: Attributes };
 
