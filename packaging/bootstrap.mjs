@@ -78,6 +78,9 @@ const LAB_NEEDS = [
   { program: "mount", apt: "mount", dnf: "util-linux" },
   { program: "openssl", apt: "openssl", dnf: "openssl" },
   { program: "ssh-keygen", apt: "openssh-client", dnf: "openssh" },
+  { program: "ssh", apt: "openssh-client", dnf: "openssh-clients" },
+  // The tests start their own; a host that had none must not be open to the world because of them.
+  { program: "sshd", apt: "openssh-server", dnf: "openssh-server", service: ["ssh.service", "sshd.service"] },
   // Anybody but root runs the lab in a user namespace with the users of /etc/subuid.
   ...(process.getuid?.() === 0 ? [] : [{ program: "newuidmap", apt: "uidmap", dnf: "shadow-utils" }]),
 ];
@@ -278,7 +281,15 @@ function installSystemPrograms() {
   say(`installing ${names.join(" ")}`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", PATH: SYSTEM_PATH.join(delimiter) };
   if (refresh !== undefined) mustRun(findProgram(program), refresh, "refreshing the package lists", { env });
+  const services = existsSync("/run/systemd/system") ? missing.flatMap((need) => need.service ?? []) : [];
+  // Debian starts and enables what it installs: masked, that fails quietly.
+  const systemctl = (...words) => spawnSync("systemctl", ["--quiet", ...words, ...services], { env });
+  if (services.length > 0) systemctl("mask", "--runtime");
   mustRun(findProgram(program), [...install, ...names], "installing packages", { env });
+  if (services.length > 0) {
+    systemctl("unmask", "--runtime");
+    systemctl("disable");
+  }
   const left = LAB_NEEDS.filter((need) => !isMet(need)).map((need) => need.program ?? need.file[0]);
   if (left.length > 0) give(`still missing after installing their packages: ${left.join(", ")}.`);
 }

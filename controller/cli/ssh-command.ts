@@ -260,7 +260,6 @@ function sshMissing(error: unknown): unknown {
     code: "program-missing",
     what: "ssh is not installed on this host",
     fix: "install it: apt-get install openssh-client (Debian, Ubuntu), dnf install openssh-clients (Enterprise Linux)",
-    cause: error,
   });
 }
 

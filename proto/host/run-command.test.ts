@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 
-import { runCommand, runCommandUnchecked, startDaemon } from "./run-command.ts";
+import { runCommand, runCommandUnchecked, runOnTerminal, startDaemon, streamCommand } from "./run-command.ts";
 
 const sh = (script: string) => ({ program: "sh", args: ["-c", script] });
 
@@ -95,5 +95,73 @@ describe("startDaemon", () => {
     await expect(
       startDaemon({ program: "no-such-program", args: [], onLine: () => undefined }),
     ).rejects.toMatchObject({ code: "program-missing" });
+  });
+});
+
+describe("streamCommand", () => {
+  async function linesOf(script: string): Promise<readonly string[]> {
+    const lines: string[] = [];
+    await streamCommand({ ...sh(script), onLine: (line, stream) => void lines.push(`${stream} ${line}`) });
+    return lines;
+  }
+
+  it("hands on each line as it comes, and gives the exit status whatever it is", async () => {
+    const lines: string[] = [];
+    const onLine = (line: string, stream: string): void => void lines.push(`${stream} ${line}`);
+    expect(await streamCommand({ ...sh("echo out; echo err >&2; printf end; exit 7"), onLine })).toBe(7);
+    expect(lines.toSorted()).toEqual(["stderr err", "stdout end", "stdout out"]);
+  });
+
+  it("keeps characters whole that arrive in two parts", async () => {
+    expect(await linesOf("printf 'gr\\303'; sleep 0.1; printf '\\266\\303\\237e\\r\\n'")).toEqual([
+      "stdout größe",
+    ]);
+  });
+
+  it("hands on in pieces what never ends its line", async () => {
+    const lines = await linesOf("head -c 300000 /dev/zero | tr '\\0' x");
+    expect(lines.map((line) => line.slice("stdout ".length)).join("")).toBe("x".repeat(300_000));
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(200_000);
+  });
+
+  it("kills what takes too long, with its children", async () => {
+    const pids: number[] = [];
+    const onLine = (line: string): void => void pids.push(Number(line));
+    await expect(
+      streamCommand({ ...sh("sleep 300 & echo $!; wait"), deadlineMs: 300, onLine }),
+    ).rejects.toMatchObject({ code: "deadline-exceeded" });
+    expect(pids.map(isGone)).toEqual([true]);
+  });
+
+  it("ends with the signal's own reason when it is aborted", async () => {
+    const stop = new AbortController();
+    const why = new Error("enough");
+    const onLine = (): void => {
+      stop.abort(why);
+    };
+    await expect(streamCommand({ ...sh("echo begun; exec sleep 300"), onLine }, stop.signal)).rejects.toBe(
+      why,
+    );
+  });
+
+  it("tells a program that is not installed, and one that a signal ended", async () => {
+    const onLine = (): void => undefined;
+    await expect(streamCommand({ program: "no-such-program", args: [], onLine })).rejects.toMatchObject({
+      code: "program-missing",
+    });
+    await expect(streamCommand({ ...sh("kill -TERM $$"), onLine })).rejects.toMatchObject({
+      code: "command-failed",
+      message: "sh -c 'kill -TERM $$' was killed by SIGTERM",
+    });
+  });
+});
+
+describe("runOnTerminal", () => {
+  it("gives the exit status, and names the signal that ended it", async () => {
+    expect(await runOnTerminal(sh("exit 5"))).toBe(5);
+    await expect(runOnTerminal(sh("kill -TERM $$"))).rejects.toMatchObject({
+      code: "command-failed",
+      message: "sh was killed by SIGTERM",
+    });
   });
 });
