@@ -1,6 +1,7 @@
-import { randomBytes, X509Certificate } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { access, constants, mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { Server as TlsServer } from "node:tls";
 import { parseArgs } from "node:util";
 
 import { schedule } from "node-cron";
@@ -21,6 +22,7 @@ import { readConfig } from "./config/read-config.ts";
 import { runDoctor } from "./doctor/run-doctor.ts";
 import { keepHardware } from "./hardware/keep-hardware.ts";
 import { openCertificateAuthority } from "./identity/certificate-authority.ts";
+import { keepServerCertificate } from "./identity/keep-server-certificate.ts";
 import { mintToken } from "./identity/enrolment-tokens.ts";
 import { openEnrolments } from "./identity/open-enrolments.ts";
 import { serveEnrollment } from "./identity/serve-enrollment.ts";
@@ -134,10 +136,15 @@ async function runController(
   const authorityDirectory = join(config.paths.state, "authority");
   const authority = await openCertificateAuthority(authorityDirectory, now);
   const ticketKey = await keepSecretFile(join(authorityDirectory, "ticket.key"), 32, randomBytes);
-  const server = await authority.issueServer({
-    names: config.controller.names.filter((name) => !isAddress(name)),
-    addresses: [config.controller.address, ...config.controller.names.filter(isAddress)],
-  });
+  const certificate = await keepServerCertificate(
+    () =>
+      authority.issueServer({
+        names: config.controller.names.filter((name) => !isAddress(name)),
+        addresses: [config.controller.address, ...config.controller.names.filter(isAddress)],
+      }),
+    now,
+  );
+  const server = certificate.current();
 
   // What the fleet is doing.
   const fleet = stack.use(
@@ -181,6 +188,7 @@ async function runController(
     }),
   );
   stack.defer(inventory.onBootsDenied(blobWorkers.deny));
+  certificate.onRenewed(blobWorkers.renew);
   const directives = openDirectives();
   const agents = stack.use(
     await openAgentOffers({
@@ -236,7 +244,7 @@ async function runController(
     now,
     onBug,
   });
-  stack.use(
+  const enrolmentServer = stack.use(
     await startEnrollmentServer(
       { ...endpoint, port: config.ports.enrolment, onLimited },
       { enrollment, now, onBug },
@@ -259,7 +267,7 @@ async function runController(
     now,
     onBug,
   });
-  stack.use(
+  const agentServer = stack.use(
     await startAgentServer(
       { ...endpoint, port: config.ports.agents, clientAuthorityPem: authority.certificatePem, onLimited },
       {
@@ -273,6 +281,8 @@ async function runController(
       },
     ),
   );
+  certificate.onRenewed(enrolmentServer.renew);
+  certificate.onRenewed(agentServer.renew);
   // Before the server that closes all sessions: a controller that stops is no news about any node.
   stack.defer(() => fleet[Symbol.asyncDispose]());
 
@@ -356,7 +366,7 @@ async function runController(
           countNodes: async () => (await inventory.listNodes()).length,
           readAuthority: async () => ({
             fingerprint: authority.fingerprint,
-            certificateExpires: new X509Certificate(server.certPem).validToDate,
+            certificateExpires: certificate.expiresAt(),
           }),
           musterdPid: process.pid,
         },
@@ -381,6 +391,12 @@ async function runController(
       openAdmission({ perAddress, overall, newPerAddress, newOverall }, () => performance.now(), onLimited),
     );
     admission.guard(https.server);
+    if (https.server instanceof TlsServer) {
+      const tls = https.server;
+      certificate.onRenewed(({ certPem, keyPem }) => {
+        tls.setSecureContext({ cert: certPem, key: keyPem, minVersion: "TLSv1.2" });
+      });
+    }
     await listenOnAddress(https, config.controller.address, config.ports.api);
     stack.defer(() => https.close());
   }
@@ -404,6 +420,7 @@ async function runController(
       );
       log.info({ removed, freedBytes }, "unreferenced blobs removed");
       await inventory.pruneTokens(now());
+      if (await certificate.renewIfDue()) log.info("the controller's certificate was renewed");
     },
     { noOverlap: true },
   );

@@ -1,7 +1,7 @@
 import cluster from "node:cluster";
 
 import { guardCalls } from "../api/grpc/authorize-calls.ts";
-import { startGrpcServer } from "../api/grpc/start-grpc-server.ts";
+import { type GrpcServer, startGrpcServer } from "../api/grpc/start-grpc-server.ts";
 import { openDeniedBoots } from "./denied-boots.ts";
 import { BLOB_CHANNEL_OPTIONS, BLOB_SERVICE_DEFINITION, serveBlobs } from "./serve-blobs.ts";
 import type { BlobWorkerConfig, BlobWorkerMessage, BlobWorkerOrder } from "./start-blob-workers.ts";
@@ -19,6 +19,8 @@ function tell(message: BlobWorkerMessage): void {
 
 const now = (): Date => new Date();
 const denied = openDeniedBoots(now);
+/** Until it listens there is nothing to renew: its configuration has the certificate of the moment. */
+let renew: GrpcServer["renew"] = () => undefined;
 
 async function serve(config: BlobWorkerConfig): Promise<void> {
   const onBug = (error: unknown, method: string): void => {
@@ -61,12 +63,17 @@ async function serve(config: BlobWorkerConfig): Promise<void> {
       options: BLOB_CHANNEL_OPTIONS,
     },
   );
+  renew = server.renew;
   tell({ kind: "listening", port: server.port });
 }
 
 process.on("message", (order: BlobWorkerOrder) => {
   if (order.kind === "deny") {
     denied.deny(order.boots);
+    return;
+  }
+  if (order.kind === "renew") {
+    renew(order);
     return;
   }
   serve(order.config).catch((error: unknown) => {

@@ -26,6 +26,8 @@ export interface BlobWorkerConfig {
 /** What a worker is told. */
 export type BlobWorkerOrder =
   | { readonly kind: "serve"; readonly config: BlobWorkerConfig }
+  /** Another certificate for connections made from now on. */
+  | ({ readonly kind: "renew" } & Pick<BlobWorkerConfig, "certPem" | "keyPem">)
   /** These too are denied from now on. */
   | { readonly kind: "deny"; readonly boots: readonly DeniedBoot[] };
 
@@ -42,6 +44,8 @@ export interface BlobWorkers extends AsyncDisposable {
   readonly pids: readonly number[];
   /** These boots get nothing from now on; what is on its way to them ends. */
   readonly deny: (boots: readonly DeniedBoot[]) => void;
+  /** Serves connections made from now on with this certificate. */
+  readonly renew: (certificate: Pick<BlobWorkerConfig, "certPem" | "keyPem">) => void;
 }
 
 const RESTART: RetryRule = { firstMs: 250, maxMs: 30_000 };
@@ -76,7 +80,7 @@ export async function startBlobWorkers(options: {
   const timers = new Set<NodeJS.Timeout>();
   let stopping = false;
   // node:cluster shares a listening socket among workers that ask for the same port, so all must know it.
-  const settings = { ...config, port: config.port === 0 ? await findFreePort(config.address) : config.port };
+  let settings = { ...config, port: config.port === 0 ? await findFreePort(config.address) : config.port };
 
   const start = async (failures: number): Promise<number> => {
     const startedAt = Date.now();
@@ -134,6 +138,10 @@ export async function startBlobWorkers(options: {
       deny: (boots) => {
         denied.deny(boots);
         for (const worker of workers) tell(worker, { kind: "deny", boots });
+      },
+      renew: ({ certPem, keyPem }) => {
+        settings = { ...settings, certPem, keyPem };
+        for (const worker of workers) tell(worker, { kind: "renew", certPem, keyPem });
       },
       [Symbol.asyncDispose]: stop,
     };

@@ -24,6 +24,8 @@ export interface GrpcServer extends AsyncDisposable {
   readonly port: number;
   /** Ends the connection of a peer ("address:port", as calls name it) with all its calls. */
   readonly cut: (peer: string) => void;
+  /** Serves connections made from now on with this certificate; those there are go on. */
+  readonly renew: (certificate: { readonly certPem: string; readonly keyPem: string }) => void;
 }
 
 /** Where and as whom a server listens. */
@@ -84,12 +86,15 @@ export async function startGrpcServer(endpoint: GrpcEndpoint, offer: GrpcOffer):
   });
   for (const { definition, implementation } of offer.services) server.addService(definition, implementation);
   const { clientAuthorityPem } = endpoint;
-  const credentials = ServerCredentials.createSsl(
-    clientAuthorityPem === undefined ? null : Buffer.from(clientAuthorityPem),
-    [{ cert_chain: Buffer.from(endpoint.certPem), private_key: Buffer.from(endpoint.keyPem) }],
-    clientAuthorityPem !== undefined,
-  );
-  const injector = server.createConnectionInjector(credentials);
+  const makeInjector = ({ certPem, keyPem }: Pick<GrpcEndpoint, "certPem" | "keyPem">) =>
+    server.createConnectionInjector(
+      ServerCredentials.createSsl(
+        clientAuthorityPem === undefined ? null : Buffer.from(clientAuthorityPem),
+        [{ cert_chain: Buffer.from(certPem), private_key: Buffer.from(keyPem) }],
+        clientAuthorityPem !== undefined,
+      ),
+    );
+  let injector = makeInjector(endpoint);
   const front = createServer({ noDelay: true }, (socket) => {
     if (admission.admit(socket)) injector.injectConnection(socket);
   });
@@ -98,6 +103,9 @@ export async function startGrpcServer(endpoint: GrpcEndpoint, offer: GrpcOffer):
     port,
     cut: (peer) => {
       admission.cut(peer);
+    },
+    renew: (certificate) => {
+      injector = makeInjector(certificate);
     },
     [Symbol.asyncDispose]: async () => {
       front.close();
