@@ -10,9 +10,9 @@ export const HARDWARE_HELP = `muster-agent hardware: what this machine is
 
 Prints what slurmd -C prints on this machine: a NodeName line for slurm.conf, and the time it is up.
 
-  --slurm-version V   as slurmd of Slurm ${SLURM_VERSIONS.join(", ")} prints it; default ${NEWEST_SLURM_VERSION}. It matters for Intel
-                      machines with several kinds of core (from 23.02 on only performance cores count), for
-                      GPUs (Gres= from 24.11 on), and for --parameters.
+  --slurm-version V   as slurmd of that Slurm prints it: ${SLURM_VERSIONS.join(", ")} (default), or a release in
+                      between. It matters on Intel machines with several kinds of core (from 23.02 on only
+                      performance cores count), for GPUs (Gres= from 24.11 on), and for --parameters.
   --parameters P      SlurmdParameters of the node, as slurmd -C --parameters (25.11): l3cache_as_socket,
                       numa_node_as_socket and allow_ecores change how sockets and cores are counted
   --json              the whole inventory as JSON instead
@@ -42,13 +42,7 @@ const OPTIONS = {
 /** Reads the words after `hardware`; throws `argument-invalid` for what is not known or cannot be. */
 export function parseHardwareArguments(args: readonly string[]): HardwareArguments {
   const values = parseOptions(args);
-  const version = values["slurm-version"] ?? NEWEST_SLURM_VERSION;
-  if (!isKnown(version)) {
-    throw invalid(
-      `--slurm-version ${version} is not known`,
-      `give the newest of ${SLURM_VERSIONS.join(", ")} that is not newer than your Slurm`,
-    );
-  }
+  const version = parseVersion(values["slurm-version"] ?? NEWEST_SLURM_VERSION);
   const { parameters, root = "/", node } = values;
   if (parameters !== undefined && !isSlurmAtLeast(version, "25.11")) {
     throw invalid(
@@ -76,8 +70,15 @@ function parseOptions(args: readonly string[]) {
   }
 }
 
-function isKnown(version: string): version is SlurmVersion {
-  return SLURM_VERSIONS.some((each) => each === version);
+/** A release in between prints what the one before it prints: 24.05.4 is 23.02 here. */
+function parseVersion(text: string): SlurmVersion {
+  const [, release = ""] = /^(\d\d\.\d\d)(?:\.\d+)*$/.exec(text) ?? [];
+  const version = SLURM_VERSIONS.findLast((each) => each <= release);
+  if (version !== undefined) return version;
+  throw invalid(
+    `--slurm-version ${text} is not known`,
+    `give your release of Slurm, ${SLURM_VERSIONS[0]} or newer, as slurmd -V tells it`,
+  );
 }
 
 function invalid(what: string, fix: string): MusterError {

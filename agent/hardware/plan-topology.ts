@@ -89,7 +89,8 @@ function insertCpu(machine: TopologyObject, files: CpuFiles, online: CpuSet, qui
   }
   if (isFirstOfCore)
     insertAboveCore(machine, self, read(files.cluster), read(files.die), read(files.package));
-  for (const origin of ["book", "drawer"] as const) {
+  // hwloc looks for drawers only where there are books.
+  for (const origin of files.book === undefined ? [] : (["book", "drawer"] as const)) {
     const set = read(files[origin]);
     if (set !== undefined && firstOf(set) === self) insertObject(machine, makeObject("group", set, origin));
   }
