@@ -77,6 +77,8 @@ async function bundleAgent(): Promise<string> {
     keepNames: true,
     legalComments: "none",
     logLevel: "warning",
+    // Its ES module finds itself by import.meta.url, which a CommonJS bundle does not have.
+    alias: { "node-cron": join(ROOT, "node_modules/node-cron/dist/node-cron.cjs") },
     // A bundle that hides these from the bundler would look for them beside the executable, where nothing is.
     logOverride: { "empty-import-meta": "error", "unsupported-dynamic-import": "error" },
   });
