@@ -160,6 +160,7 @@ test.each(["zstd", "gzip"] as const)(
       (file) => file.inside === "agent.squashfs" && file.kind !== "directory",
     );
     expect(agent.map((file) => [file.path, file.mode, file.target])).toEqual([
+      ["usr/lib/muster/getfattr", 0o755, undefined],
       ["usr/lib/muster/muster-agent", 0o755, undefined],
       ["usr/lib/muster/setfattr", 0o755, undefined],
       [

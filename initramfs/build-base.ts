@@ -1,5 +1,5 @@
 import { access, chmod, copyFile, mkdir, readFile, symlink } from "node:fs/promises";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 
 import { MusterError } from "#proto/contract/muster-error.ts";
 import { runCommand } from "#proto/host/run-command.ts";
@@ -51,7 +51,8 @@ export async function buildBase(
   const setfattr = await findProgram("setfattr", "attr");
   // Images carry their ACLs in a list, squashfs has no place for them: usr/lib/muster/image.acl.
   const setfacl = await findProgram("setfacl", "acl");
-  const squashfs = await packAgent(inputs, setfattr, signal);
+  const getfattr = await findProgram("getfattr", "attr");
+  const squashfs = await packAgent(inputs, [setfattr, getfattr], signal);
   const agentArchive = writeCpio([{ kind: "file", path: "agent.squashfs", mode: 0o644, content: squashfs }]);
 
   const files: readonly CpioEntry[] = [
@@ -89,7 +90,11 @@ export async function buildBase(
 }
 
 /** The agent's own layer: mounted by /init, and laid over the image so that images need not contain the agent. */
-async function packAgent(inputs: BaseInputs, setfattr: string, signal: AbortSignal): Promise<Buffer> {
+async function packAgent(
+  inputs: BaseInputs,
+  programs: readonly string[],
+  signal: AbortSignal,
+): Promise<Buffer> {
   const tree = `${inputs.scratch}/agent`;
   const place = async (from: string, to: string, mode: number): Promise<void> => {
     await mkdir(dirname(`${tree}/${to}`), { recursive: true });
@@ -97,7 +102,8 @@ async function packAgent(inputs: BaseInputs, setfattr: string, signal: AbortSign
     await chmod(`${tree}/${to}`, mode);
   };
   await place(inputs.agent, `${AGENT_DIRECTORY}/muster-agent`, 0o755);
-  await place(setfattr, `${AGENT_DIRECTORY}/setfattr`, 0o755);
+  // For the runtime overlay: Node.js has no call for extended attributes, and images need not have these programs.
+  for (const program of programs) await place(program, `${AGENT_DIRECTORY}/${basename(program)}`, 0o755);
   await place(inputs.unit, `${UNIT_DIRECTORY}/muster-agent.service`, 0o644);
   await mkdir(`${tree}/${UNIT_DIRECTORY}/multi-user.target.wants`);
   await symlink(
