@@ -12,7 +12,7 @@ export function gatherMemory(
   paths: HardwarePaths,
   smbios: readonly SmbiosStructure[],
 ): HardwareReport["memory"] {
-  const totalBytes = parseMemInfo(readText(paths.memInfo) ?? "", "MemTotal");
+  const totalBytes = wholeMib(parseMemInfo(readText(paths.memInfo) ?? "", "MemTotal"));
   if (smbios.length === 0) return { totalBytes };
   return { totalBytes, modules: parseMemoryModules(smbios) };
 }
@@ -28,8 +28,13 @@ export function gatherNuma(paths: HardwarePaths): HardwareReport["numa"] {
       return {
         id: Number(name.slice("node".length)),
         cpus: readText(join(directory, "cpulist")) ?? "",
-        memoryBytes: Number(kib) * 1024,
+        memoryBytes: wholeMib(Number(kib) * 1024),
         distances: (readText(join(directory, "distance")) ?? "").split(/\s+/).filter(Boolean).map(Number),
       };
     });
+}
+
+/** The kernel takes a page out of its total now and then, and gives it back. */
+function wholeMib(bytes: number): number {
+  return Math.floor(bytes / 1024 ** 2) * 1024 ** 2;
 }

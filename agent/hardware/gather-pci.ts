@@ -15,7 +15,8 @@ const UNKNOWN_WIDTH = 255;
 
 /** PCI functions, by address; virtual functions, which are made and removed at run time, are left out. */
 export function gatherPci(paths: HardwarePaths): readonly PciDevice[] {
-  return listNames(paths.pciDevices).flatMap((address) => {
+  // By their characters: they are hexadecimal, and all of one width.
+  return [...listNames(paths.pciDevices)].sort().flatMap((address) => {
     const directory = join(paths.pciDevices, address);
     if (existsSync(join(directory, "physfn"))) return [];
     const hex = (file: string): string | undefined => readText(join(directory, file))?.replace(/^0x/, "");

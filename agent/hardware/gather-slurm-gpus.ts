@@ -20,6 +20,8 @@ export function gatherSlurmGpus(root: string): readonly SlurmGpus[] {
   const nvidia = listNames(paths.nvidiaGpus)
     // gpu_nvidia.c: whatever has a name of five characters or more.
     .filter((name) => name.length > 4)
+    // As the kernel lists /proc: hexadecimal addresses of one width, by their characters.
+    .toSorted()
     .map((address): GpuForSlurm => {
       const { model, minor } = parseNvidiaInformation(
         readText(join(paths.nvidiaGpus, address, "information")) ?? "",

@@ -58,7 +58,7 @@ export interface HardwareReport {
     readonly distances: readonly number[];
   }[];
   readonly memory: {
-    /** What the kernel has (MemTotal), not what is plugged in. */
+    /** What the kernel has (MemTotal), not what is plugged in; whole MiB. */
     readonly totalBytes: number;
     /** What firmware says is plugged in; absent when it cannot be read. */
     readonly modules?: readonly {
