@@ -15,6 +15,7 @@ import {
   type RuntimeOverlays,
   serveRuntimeOverlays,
 } from "../../controller/overlays/serve-runtime-overlays.ts";
+import type { SessionListener } from "../../controller/sessions/serve-session.ts";
 import {
   enrolAsNode,
   type LoopbackController,
@@ -29,7 +30,10 @@ interface OverlaySite extends AsyncDisposable {
   put(path: string, content: string): Promise<void>;
 }
 
-async function startSite(): Promise<OverlaySite> {
+async function startSite(
+  more: readonly SessionListener[] = [],
+  files: Readonly<Record<string, string>> = {},
+): Promise<OverlaySite> {
   const root = await mkdtemp(join(tmpdir(), "muster-overlay-"));
   const put = async (path: string, content: string): Promise<void> => {
     const file = join(root, "overlays", path);
@@ -38,6 +42,7 @@ async function startSite(): Promise<OverlaySite> {
   };
   await put("base/rootfs/etc/motd", "hello\n");
   await put("gpu/rootfs/etc/gpu", "for gpu nodes\n");
+  for (const [path, content] of Object.entries(files)) await put(path, content);
   const blobs = await openBlobStore({ directory: join(root, "blobs") });
   let overlays: RuntimeOverlays | undefined;
   const bugs: unknown[] = [];
@@ -52,7 +57,7 @@ async function startSite(): Promise<OverlaySite> {
         ticketSeconds: 3600,
         onBug: (error) => bugs.push(error),
       });
-      return [overlays];
+      return [overlays, ...more];
     },
   });
   return {
@@ -78,6 +83,9 @@ type Said<C extends ControllerMessage["$case"]> = Extract<ControllerMessage, { $
 /** A node with a session, played by hand. */
 interface ScriptedNode extends Disposable {
   say(message: AgentMessage): void;
+  /** Reads nothing more until `read`. */
+  ignore(): void;
+  read(): void;
   /** The next message, which has to be of this kind. */
   hear<C extends ControllerMessage["$case"]>(kind: C): Promise<Said<C>>;
 }
@@ -109,6 +117,8 @@ async function connectNode(controller: LoopbackController, name: string, mac: st
   });
   const node: ScriptedNode = {
     say: (message) => void stream.write({ message }),
+    ignore: () => void stream.pause(),
+    read: () => void stream.resume(),
     hear: async (kind) => {
       while (heard.length === 0) {
         await wake.promise;
@@ -197,4 +207,31 @@ test("a session that ends and comes again starts from what the node says it has"
   first[Symbol.dispose]();
   await expect.poll(() => site.overlays().statusOf(parseNodeName("c001"))?.verdict).toBe("unreachable");
   expect(site.overlays().statusOf(parseNodeName("c001"))?.report?.digest).toBe(update.digest);
+});
+
+test("a node that asks without end and reads nothing is answered no further, and harms nobody", async () => {
+  let answered = 0;
+  const received: SessionListener["received"] = async (_session, { $case }) => {
+    if ($case === "fetchContents") answered += 1;
+  };
+  const files = Array.from({ length: 16 }, (_, at) => [`base/rootfs/etc/file${at}`, `${at}`.repeat(30_000)]);
+  await using site = await startSite([{ received }], Object.fromEntries(files) as Record<string, string>);
+  using greedy = await connectNode(site.controller, "c001", "52:54:00:00:00:01");
+  using other = await connectNode(site.controller, "c002", "52:54:00:00:00:02");
+  const { manifest } = await bringUpToDate(greedy);
+  const entries = RuntimeManifest.decode(manifest).entries;
+  const digests = entries.flatMap(({ kind }) => (kind?.$case === "file" ? [kind.value.digest] : []));
+  greedy.ignore();
+  // 700 KB of answers to each.
+  const asked = 200;
+  for (let at = 0; at < asked; at += 1) greedy.say({ $case: "fetchContents", value: { digests } });
+  const { digest } = await bringUpToDate(other);
+  for (let at = 0; at < 50; at += 1) {
+    other.say({ $case: "checkOverlay", value: { digest } });
+    await other.hear("overlayUpdate");
+  }
+  expect(answered).toBeLessThan(asked / 4);
+  greedy.read();
+  for (let at = 0; at < asked; at += 1) await greedy.hear("contents");
+  expect(answered).toBe(asked);
 });
