@@ -1,5 +1,5 @@
 import { createReadStream, createWriteStream } from "node:fs";
-import { mkdir, readFile, rename, rm, statfs } from "node:fs/promises";
+import { chmod, mkdir, readFile, rename, rm, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -145,6 +145,8 @@ async function unpack(packed: string, to: string, sizeBytes: number, signal: Abo
     { signal },
   );
   if (bytes !== sizeBytes) throw new Error(`the new agent has ${bytes} bytes, not ${sizeBytes}`);
+  // The unit's UMask took most of the mode given at creation; others than root use `muster-agent hardware`.
+  await chmod(to, 0o755);
 }
 
 /** It starts on this machine, and is what it should be. */
