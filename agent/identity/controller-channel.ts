@@ -24,6 +24,12 @@ export const PROVISIONING_OPTIONS = {
   "grpc.max_receive_message_length": 16 * MIB,
 } satisfies ClientOptions;
 
+/** The manifest of a runtime overlay comes in one message: 16 MiB is some 100,000 paths. */
+export const SESSION_OPTIONS = {
+  ...CHANNEL_OPTIONS,
+  "grpc.max_receive_message_length": 16 * MIB,
+} satisfies ClientOptions;
+
 /**
  * Options for blobs: with HTTP/2's default window of 64 KiB every fetch would wait for its round trips;
  * 8 MiB doubled the rate measured on loopback (316 to 680 MB/s). Messages are 1 MiB; 5 leaves room.

@@ -270,6 +270,10 @@ function openReporter(link: ControllerLink): {
       last = "";
     },
     report: (outcome, wantedDigest) => {
+      const isNothing =
+        outcome.digest === "" && outcome.failure === undefined && outcome.changed.length === 0;
+      // Before the first answer of the first controller.
+      if (isNothing && outcome.drift.length === 0) return;
       const status = renderStatus(outcome, wantedDigest);
       const said = JSON.stringify({ ...status, changed: 0, reactions: [] });
       if (said === last && outcome.changed.length === 0) return;

@@ -12,7 +12,7 @@ import {
 } from "#proto/gen/muster/v1/session.ts";
 import { musterErrorFromGrpc } from "#proto/host/grpc-errors.ts";
 
-import { CHANNEL_OPTIONS, nodeCredentials } from "../identity/controller-channel.ts";
+import { nodeCredentials, SESSION_OPTIONS } from "../identity/controller-channel.ts";
 import { makeCertificateRequest } from "../identity/make-certificate-request.ts";
 import { acceptCertificate, type NodeIdentity, storeCertificate } from "../identity/store-identity.ts";
 import type { AgentMessage, SessionEnd } from "./controller-link.ts";
@@ -45,7 +45,7 @@ export async function holdSession(
   signal: AbortSignal,
 ): Promise<void> {
   signal.throwIfAborted();
-  const client = new SessionClient(opening.address, nodeCredentials(opening.identity), CHANNEL_OPTIONS);
+  const client = new SessionClient(opening.address, nodeCredentials(opening.identity), SESSION_OPTIONS);
   const stream = client.connect();
   const answer = { late: false };
   const welcomeTimer = setTimeout(() => {
