@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 
-import type { CommandRunner } from "./build-program.ts";
+import type { CommandRunner } from "./command-runner.ts";
 
 /** `muster hardware ...` */
 export function addHardwareCommands(program: Command, run: CommandRunner): void {

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 
-import type { CommandRunner } from "./build-program.ts";
+import type { CommandRunner } from "./command-runner.ts";
 
 /** `muster node revoke` and `muster node clear-alert`. */
 export function addIdentityCommands(node: Command, run: CommandRunner): void {

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 
-import type { CommandRunner } from "./build-program.ts";
+import type { CommandRunner } from "./command-runner.ts";
 
 /** `muster overlay`, and `muster node refresh` below `node`. */
 export function addOverlayCommands(program: Command, node: Command, run: CommandRunner): void {

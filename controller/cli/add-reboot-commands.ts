@@ -2,7 +2,7 @@ import { type Command, Option } from "commander";
 
 import { CHECK_NAMES } from "#proto/contract/check-verdict.ts";
 
-import type { CommandRunner } from "./build-program.ts";
+import type { CommandRunner } from "./command-runner.ts";
 
 /** `muster reboot`, and `muster node check` below `node`. */
 export function addRebootCommands(program: Command, node: Command, run: CommandRunner): void {

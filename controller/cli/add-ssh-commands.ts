@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 
-import type { CommandRunner } from "./build-program.ts";
+import type { CommandRunner } from "./command-runner.ts";
 
 /** `muster ssh` */
 export function addSshCommands(program: Command, run: CommandRunner): void {

@@ -7,6 +7,7 @@ import { addOverlayCommands } from "./add-overlay-commands.ts";
 import { addRebootCommands } from "./add-reboot-commands.ts";
 import { addSshCommands } from "./add-ssh-commands.ts";
 import type { CliContext, OutputFormat } from "./cli-context.ts";
+import type { CommandRunner, RunCommand } from "./command-runner.ts";
 
 /** The options every command has. */
 export interface GlobalOptions {
@@ -19,14 +20,6 @@ export interface GlobalOptions {
 
 /** Makes the context of a command from the options it was given. */
 export type ContextMaker = (options: GlobalOptions) => CliContext;
-
-/** Runs a command with its context; the number is the exit status. */
-type Run<A extends unknown[]> = (context: CliContext, ...args: A) => Promise<number>;
-
-/** Makes commander's action of a command that is loaded when it runs. */
-export type CommandRunner = <A extends unknown[]>(
-  load: () => Promise<Run<A>>,
-) => (...given: unknown[]) => Promise<void>;
 
 /**
  * The tree of all commands, with nothing behind them loaded: what a command needs is imported when it runs,
@@ -48,7 +41,7 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
 
   /** Adapts a function of context, arguments and options to commander. */
   const run: CommandRunner =
-    <A extends unknown[]>(load: () => Promise<Run<A>>) =>
+    <A extends unknown[]>(load: () => Promise<RunCommand<A>>) =>
     async (...given: unknown[]): Promise<void> => {
       const command = given.pop() as Command;
       const context = makeContext(command.optsWithGlobals());
