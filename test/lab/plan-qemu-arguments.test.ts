@@ -58,3 +58,15 @@ test("topology, identity, memory and direct kernel boot are taken from the machi
   ]);
   expect(args).toContain("-no-reboot");
 });
+
+test("what only QEMU can say is passed on as it is", () => {
+  const line = lineOf({
+    ...BASE,
+    firmware: "bios",
+    cores: 8,
+    smp: "4,sockets=2,dies=2,cores=1",
+    moreArguments: ["-numa", "node"],
+  });
+  expect(line).toContain(" -smp 4,sockets=2,dies=2,cores=1 -m ");
+  expect(line).toMatch(/ -numa node$/);
+});

@@ -15,6 +15,10 @@ export interface MachineSpec {
   readonly sockets?: number;
   readonly cores?: number;
   readonly threads?: number;
+  /** In place of the three above, as QEMU's -smp takes it: "4,sockets=2,dies=2,cores=1". */
+  readonly smp?: string;
+  /** More of QEMU's arguments: memory nodes, CPU models. */
+  readonly moreArguments?: readonly string[];
   /** Default 1024, which a Debian node boots in. */
   readonly memoryMib?: number;
   /** SMBIOS type 1. Default LAB-<NAME>. */
@@ -68,7 +72,10 @@ export function planQemuArguments(
   return [
     ...["-accel", host.hasKvm ? "kvm" : "tcg,thread=multi,tb-size=512"],
     ...["-cpu", host.hasKvm ? "host" : EMULATED_CPU],
-    ...["-smp", `${sockets * cores * threads},sockets=${sockets},cores=${cores},threads=${threads}`],
+    ...[
+      "-smp",
+      spec.smp ?? `${sockets * cores * threads},sockets=${sockets},cores=${cores},threads=${threads}`,
+    ],
     ...["-m", `${spec.memoryMib ?? 1024}`],
     ...[
       "-display",
@@ -90,6 +97,7 @@ export function planQemuArguments(
     ...["-smbios", `type=1,manufacturer=muster,product=lab,serial=${serial},uuid=${uuid}`],
     ...["-netdev", `tap,id=n0,ifname=${places.tap},script=no,downscript=no`],
     ...planFirmware(spec, host, places),
+    ...(spec.moreArguments ?? []),
   ];
 }
 
