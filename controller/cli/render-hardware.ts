@@ -9,8 +9,7 @@ import { renderAge, renderCount, renderFields, renderTable } from "./render-text
 const WHY_MISSING: Readonly<Record<MissingHardware[number]["state"], string>> = {
   new: "never booted",
   booting: "booting: it reports once it is up",
-  ready:
-    "up, and has not reported yet: its agent does so within seconds of its start, if it is not an older one",
+  ready: "up: it reports within half a minute, unless its agent is of an older release",
   unreachable: "unreachable: it reports when it is back",
   failed: "its boot failed: muster node boots says why",
 };
@@ -55,43 +54,52 @@ export function renderHardware({ node, bootId, reportedAt, report }: ReportView,
   const sockets = slurm.boards * slurm.socketsPerBoard;
   const cores = slurm.coresPerSocket;
   return [
-    renderFields([
-      ["node", node],
-      ["reported", `${renderAge(reportedAt, now)}, in boot ${bootId}`],
-      ["machine", join(system.vendor, system.product, system.version)],
-      ["serial", system.serial],
-      ["UUID", system.uuid],
-      ["board", join(board.vendor, board.product, board.version, board.serial)],
-      ["firmware", join(firmware.type, firmware.vendor, firmware.version, firmware.date)],
-      ["BMC", bmc === undefined ? undefined : join(bmc.address, bmc.mac, bmc.firmware)],
-      ["kernel", report.kernel],
-      ["CPU", join(cpu.model, cpu.architecture)],
-      ["microcode", cpu.microcode],
-      [
-        "CPUs",
-        `${slurm.cpus}: ${renderCount(sockets, "socket")} of ${renderCount(cores, "core")} of ${renderCount(slurm.threadsPerCore, "thread")}`,
-      ],
-      ["offline", cpu.offline],
-      ["caches", cpu.caches.map(renderCache).join(", ")],
-      ["flags", wrap(cpu.flags)],
-      [
-        "memory",
-        `${renderMemorySize(memory.totalBytes)} for the kernel, ${slurm.realMemoryMib} MiB for Slurm`,
-      ],
-      [
-        "Gres",
-        slurm.gres.length === 0
-          ? undefined
-          : slurm.gres
-              .map((g) =>
-                join([g.name, g.type, g.count].filter((word) => word !== undefined).join(":"), g.files),
-              )
-              .join("\n"),
-      ],
-      ["PCI", `${renderCount(report.pci.length, "device")}; -o json lists them`],
-    ]),
+    renderFields(
+      withValues([
+        ["node", node],
+        ["reported", `${renderAge(reportedAt, now)}, in boot ${bootId}`],
+        ["machine", join(system.vendor, system.product, system.version)],
+        ["serial", system.serial],
+        ["UUID", system.uuid],
+        ["board", join(board.vendor, board.product, board.version, board.serial)],
+        ["firmware", join(firmware.type, firmware.vendor, firmware.version, firmware.date)],
+        ["BMC", bmc === undefined ? undefined : join(bmc.address, bmc.mac, bmc.firmware)],
+        ["kernel", report.kernel],
+        ["CPU", join(cpu.model, cpu.architecture)],
+        ["microcode", cpu.microcode],
+        [
+          "CPUs",
+          `${slurm.cpus}: ${renderCount(sockets, "socket")} of ${renderCount(cores, "core")} of ${renderCount(slurm.threadsPerCore, "thread")}`,
+        ],
+        ["offline", cpu.offline],
+        ["caches", cpu.caches.map(renderCache).join(", ")],
+        ["flags", wrap(cpu.flags)],
+        [
+          "memory",
+          `${renderMemorySize(memory.totalBytes)} for the kernel, ${slurm.realMemoryMib} MiB for Slurm`,
+        ],
+        [
+          "Gres",
+          slurm.gres.length === 0
+            ? undefined
+            : slurm.gres
+                .map((g) =>
+                  join([g.name, g.type, g.count].filter((word) => word !== undefined).join(":"), g.files),
+                )
+                .join("\n"),
+        ],
+        ["PCI", `${renderCount(report.pci.length, "device")}; -o json lists them`],
+      ]),
+    ),
     ...renderParts(report),
   ].join("\n");
+}
+
+/** Without the fields of which the machine says nothing. */
+function withValues(
+  fields: readonly (readonly [string, string | undefined])[],
+): readonly (readonly [string, string | undefined])[] {
+  return fields.filter(([, value]) => value !== "");
 }
 
 function renderParts(report: HardwareReport): readonly string[] {
