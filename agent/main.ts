@@ -164,7 +164,7 @@ async function run(): Promise<number> {
   const logs = shipLogs({ paths, now: Date.now, uptimeMs }, link);
   const log = (line: string): void => {
     process.stdout.write(`${line}\n`);
-    logs.say("agent", line);
+    logs.say(line.startsWith("reaction ") ? "reaction" : "agent", line);
   };
   const host: SessionHost = {
     paths,

@@ -22,7 +22,7 @@ const MAX_REPORT_BYTES = 1024 ** 2;
 export interface HardwareDuty {
   /** Looks anew and reports, also when nothing changed. Throws `controller-unreachable` when there is no session. */
   readonly report: (signal: AbortSignal) => Promise<readonly string[]>;
-  /** Looks anew and says what differs from the last report of this boot, a line each; reports nothing. */
+  /** Looks anew and says what differs from the last report of this boot, a line each; none without one. Reports nothing. */
   readonly compare: (signal: AbortSignal) => Promise<readonly string[]>;
 }
 
@@ -45,7 +45,7 @@ export function keepHardwareReported(
 
   const look = async (signal: AbortSignal): Promise<Look> => {
     const report = await gatherHardware(host.hardware, signal);
-    return { report, encoded: encodeReport(report), lines: await linesOfChange(host.paths.hardware, report) };
+    return { encoded: encodeReport(report), changes: await compareWithLast(host.paths.hardware, report) };
   };
   const send = async ({ encoded }: Look): Promise<boolean> => {
     if (encoded.bytes.length > MAX_REPORT_BYTES) {
@@ -77,25 +77,29 @@ export function keepHardwareReported(
   return {
     report: async (signal) => {
       const seen = await look(signal);
-      if (await send(seen)) return seen.lines.length === 0 ? ["as last reported"] : seen.lines;
+      if (await send(seen)) return renderChanges(seen.changes);
       throw new MusterError({
         code: "controller-unreachable",
         what: "the hardware report was not sent: there is no session with a controller",
       });
     },
-    compare: async (signal) => (await look(signal)).lines,
+    compare: async (signal) => (await look(signal)).changes ?? [],
   };
 }
 
 interface Look {
-  readonly report: HardwareReport;
   readonly encoded: EncodedReport;
-  readonly lines: readonly string[];
+  /** Undefined: there is no report in this boot to compare with. */
+  readonly changes: readonly string[] | undefined;
 }
 
-/** What differs from the last report of this boot, a line each. */
-async function linesOfChange(path: string, report: HardwareReport): Promise<readonly string[]> {
+function renderChanges(changes: readonly string[] | undefined): readonly string[] {
+  if (changes === undefined) return ["first report of this boot"];
+  return changes.length === 0 ? ["as last reported"] : changes;
+}
+
+async function compareWithLast(path: string, report: HardwareReport): Promise<readonly string[] | undefined> {
   const last = await readFile(path, "utf8").catch(() => undefined);
-  if (last === undefined) return ["nothing was reported in this boot before"];
+  if (last === undefined) return undefined;
   return compareHardware(JSON.parse(last) as HardwareReport, report).map(renderHardwareChange);
 }

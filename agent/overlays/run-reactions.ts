@@ -9,6 +9,8 @@ import type { RuntimeHost } from "./runtime-host.ts";
 import type { OverlayReaction } from "./runtime-state.ts";
 
 const TAIL_BYTES = 4096;
+/** Of what a reaction printed, for the journal and `muster node logs`. */
+const MAX_LOGGED_LINES = 20;
 /** A command that does not end when asked to is killed after this long. */
 const KILL_AFTER_SECONDS = 5;
 /** What systemd needs to end a unit that took too long, on a busy node. */
@@ -27,6 +29,8 @@ export async function runReactions(
     host.log(
       `reaction ${JSON.stringify(reaction.command)}: ${result.failure || "done"} (${result.durationMs} ms)`,
     );
+    const lines = result.outputTail.split("\n").filter((line) => line.trim() !== "");
+    for (const line of lines.slice(-MAX_LOGGED_LINES)) host.log(`reaction says: ${line}`);
     results.push(result);
   }
   return results;
