@@ -75,6 +75,7 @@ const LAB_NEEDS = [
   { program: "ip", apt: "iproute2", dnf: "iproute" },
   { program: "setcap", apt: "libcap2-bin", dnf: "libcap" },
   { program: "nsenter", apt: "util-linux", dnf: "util-linux" },
+  { program: "script", apt: "bsdutils", dnf: "util-linux" },
   { program: "mount", apt: "mount", dnf: "util-linux" },
   { program: "openssl", apt: "openssl", dnf: "openssl" },
   { program: "ssh-keygen", apt: "openssh-client", dnf: "openssh" },

@@ -8,7 +8,13 @@ import type { FastifyInstance } from "fastify";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 
 import { parseNodeName } from "#proto/contract/node-name.ts";
-import { type Daemon, runCommand, startDaemon } from "#proto/host/run-command.ts";
+import {
+  type CommandResult,
+  type Daemon,
+  runCommand,
+  runCommandUnchecked,
+  startDaemon,
+} from "#proto/host/run-command.ts";
 
 import { openTestSite, type TestSite } from "../../controller/api/rest/api-test-site.ts";
 import { createApi } from "../../controller/api/rest/create-api.ts";
@@ -148,15 +154,17 @@ interface Ran {
   readonly err: string;
 }
 
+function login(): readonly string[] {
+  return [
+    ...["--ssh-option", `Port=${port}`, "--ssh-option", `IdentityFile=${join(directory, "user_key")}`],
+    ...["--ssh-option", "IdentitiesOnly=yes", "-l", userInfo().username],
+  ];
+}
+
 async function muster(words: readonly string[], more: Partial<CliProcess> = {}): Promise<Ran> {
   const shown = { out: "", err: "" };
   const exit = await runCli({
-    args: [
-      "ssh",
-      ...["--ssh-option", `Port=${port}`, "--ssh-option", `IdentityFile=${join(directory, "user_key")}`],
-      ...["--ssh-option", "IdentitiesOnly=yes", "-l", userInfo().username],
-      ...words,
-    ],
+    args: ["ssh", ...login(), ...words],
     env: { MUSTER_SOCKET: join(site.directory, "control.sock") },
     out: (text) => {
       shown.out += text;
@@ -269,6 +277,36 @@ test("no more nodes are tried at a time than --fanout says", async () => {
   await muster(["--fanout", "1", "c[001-002]", `echo in >> ${marks}; sleep 0.2; echo out >> ${marks}`]);
   expect(await readFile(marks, "utf8")).toBe("in\nout\nin\nout\n");
 });
+
+test("without a command it is a shell on the terminal, with the same host keys", async () => {
+  // script(1) of util-linux is the terminal.
+  const program = join(import.meta.dirname, "../../controller/cli/main.ts");
+  const words = [
+    process.execPath,
+    "--no-warnings",
+    program,
+    "--socket",
+    join(site.directory, "control.sock"),
+    "ssh",
+  ];
+  const shellOn = (node: string): Promise<CommandResult> =>
+    runCommandUnchecked({
+      program: "script",
+      args: ["-q", "-e", "-c", [...words, ...login(), node].join(" "), "/dev/null"],
+      input: 'test -t 0 && echo "on a $((40 + 2))"\nexit 3\n',
+      deadlineMs: 15_000,
+    });
+  const { exitCode, stdout } = await shellOn("c001");
+  expect({ exitCode, said: stdout.includes("on a 42") }).toEqual({ exitCode: 3, said: true });
+  const refused = await shellOn("c003");
+  expect({
+    exitCode: refused.exitCode,
+    said: refused.stdout.includes("Host key verification failed."),
+  }).toEqual({
+    exitCode: 255,
+    said: true,
+  });
+}, 40_000);
 
 test("without ssh on the host the package that has it is named", async () => {
   vi.stubEnv("PATH", directory);
