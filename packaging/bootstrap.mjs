@@ -6,7 +6,15 @@
 //
 // Plain JavaScript without dependencies, because it runs before anything is installed, on any Node >= 20.
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, statSync, utimesSync } from "node:fs";
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -78,6 +86,8 @@ const LAB_NEEDS = [
   { program: "script", apt: "bsdutils", dnf: "util-linux" },
   { program: "mount", apt: "mount", dnf: "util-linux" },
   { program: "openssl", apt: "openssl", dnf: "openssl" },
+  // What muster-agent hardware is compared with.
+  { program: "slurmd", apt: "slurmd", dnf: "slurm-slurmd" },
   { program: "ssh-keygen", apt: "openssh-client", dnf: "openssh" },
   { program: "ssh", apt: "openssh-client", dnf: "openssh-clients" },
   // The tests start their own; a host that had none must not be open to the world because of them.
@@ -250,6 +260,14 @@ function isMet(need) {
   return path !== undefined && (need.isStatic !== true || isStatic(path));
 }
 
+/** Debian starts the services it installs; munge and slurmd are wanted as programs only (invoke-rc.d(8), policy-rc.d). */
+function forbidServices() {
+  const policy = "/usr/sbin/policy-rc.d";
+  if (existsSync(policy)) return;
+  writeFileSync(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  process.once("exit", () => rmSync(policy, { force: true }));
+}
+
 function installSystemPrograms() {
   const missing = LAB_NEEDS.filter((need) => !isMet(need));
   if (missing.length === 0) return;
@@ -281,6 +299,7 @@ function installSystemPrograms() {
   }
   say(`installing ${names.join(" ")}`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", PATH: SYSTEM_PATH.join(delimiter) };
+  if (program === "apt-get") forbidServices();
   if (refresh !== undefined) mustRun(findProgram(program), refresh, "refreshing the package lists", { env });
   const services = existsSync("/run/systemd/system") ? missing.flatMap((need) => need.service ?? []) : [];
   // Debian starts and enables what it installs: masked, that fails quietly.
