@@ -70,7 +70,6 @@ export async function convergeOverlay(
 
 /** Every file against its digest, whatever fingerprints say; changes nothing. */
 export async function verifyOverlay({ host, files }: OverlayParts): Promise<{
-  readonly paths: number;
   readonly drift: readonly PlannedDrift[];
 }> {
   await files.open();
@@ -82,7 +81,7 @@ export async function verifyOverlay({ host, files }: OverlayParts): Promise<{
     facts,
     planOptions(host, files, applied, true),
   );
-  return { paths: applied.wanted.paths.length, drift };
+  return { drift };
 }
 
 interface Update {

@@ -138,24 +138,8 @@ export async function makeOverlayNode(directory = tmpdir()): Promise<OverlayNode
   const root = await mkdtemp(join(directory, "muster-node-"));
   await mkdir(join(root, "var/lib"), { recursive: true });
   const log: string[] = [];
-  const paths = { ...hostPathsAt(root), mountInfo: "/proc/self/mountinfo" };
-  const disk = openNodeDisk(openXattrTool(paths, (command) => runCommandUnchecked(command)));
-  const withDisk = (wrap: (disk: NodeDisk) => NodeDisk): OverlayParts => {
-    const wrapped = wrap(disk);
-    const files = openStateFiles(wrapped, paths.overlayState);
-    return {
-      host: {
-        root,
-        paths,
-        disk: wrapped,
-        now: Date.now,
-        log: (line) => log.push(line),
-        run: runCommandUnchecked,
-      },
-      files,
-      contents: openContentStore(wrapped, files.contents),
-    };
-  };
+  const say = (line: string): void => void log.push(line);
+  const withDisk = (wrap: (disk: NodeDisk) => NodeDisk): OverlayParts => makeOverlayParts(root, say, wrap);
   const parts = withDisk((same) => same);
   return {
     root,
@@ -174,6 +158,22 @@ export async function makeOverlayNode(directory = tmpdir()): Promise<OverlayNode
       ),
     tree: () => readTree(root),
     [Symbol.asyncDispose]: () => rm(root, { recursive: true, force: true }),
+  };
+}
+
+/** The overlay of a root directory, on the real disk or on one that is wrapped around it. */
+export function makeOverlayParts(
+  root: string,
+  log: (line: string) => void,
+  wrap: (disk: NodeDisk) => NodeDisk = (same) => same,
+): OverlayParts {
+  const paths = { ...hostPathsAt(root), mountInfo: "/proc/self/mountinfo" };
+  const disk = wrap(openNodeDisk(openXattrTool(paths, (command) => runCommandUnchecked(command))));
+  const files = openStateFiles(disk, paths.overlayState);
+  return {
+    host: { root, paths, disk, now: Date.now, log, run: runCommandUnchecked },
+    files,
+    contents: openContentStore(disk, files.contents),
   };
 }
 
