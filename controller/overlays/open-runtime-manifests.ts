@@ -29,6 +29,9 @@ export interface RuntimeManifests {
   keepOnly(keys: ReadonlySet<string>): void;
 }
 
+/** An agent takes messages of 16 MiB, and contents may come with it. This is about 100,000 paths. */
+const MAX_MANIFEST_BYTES = 12 * 1024 * 1024;
+
 /** A list of overlays as the key of a map. */
 export function listKey(overlays: readonly string[]): string {
   return overlays.join("/");
@@ -55,6 +58,10 @@ export function openRuntimeManifests(
     }
     const planned = planRuntimeManifest(layers, onDrift);
     const bytes = Buffer.from(RuntimeManifest.encode(planned).finish());
+    if (bytes.length > MAX_MANIFEST_BYTES) {
+      const what = `the runtime overlays ${overlays.join(", ")} have ${planned.entries.length} paths together`;
+      return { trouble: `${what}, more than fit into a message to a node; put some of them into the image` };
+    }
     const digest = digestOfHex(createHash("sha256").update(bytes).digest("hex"));
     // Only what the manifest names: a file that a later overlay covers is nobody's business.
     const named = new Map<Digest, StoredContent>();
