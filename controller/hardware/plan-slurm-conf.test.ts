@@ -58,6 +58,22 @@ NodeName=g4 Name=gpu Count=2
 `);
 });
 
+test.each([
+  [["c001", "c002"], "c[001-002]"],
+  [["c8", "c9", "c10", "c100"], "c[8-10,100]"],
+  [["unit1rack7", "unit2rack7", "login1"], "login1,unit[1-2]rack[7]"],
+  [["r1n01", "r2n01", "r1n02", "r2n02"], "r[1-2]n[01-02]"],
+  [["gpu1a", "gpu2a", "gpu1", "gpu2"], "gpu[1-2],gpu1a,gpu2a"],
+  [["login"], "login"],
+])("%j are one host list that slurmd reads", (names, list) => {
+  expect(
+    planSlurmConf(
+      names.map((name) => machine(name)),
+      1,
+    ).map(({ nodes }) => nodes),
+  ).toEqual([list]);
+});
+
 test("without GPUs there is no gres.conf", () => {
   expect(renderSlurmConf(planSlurmConf([machine("c1")], 1))).toBe(`# slurm.conf
 # missing here: PartitionName lines; NodeAddr, where Slurm cannot resolve a node's name; Weight, Feature

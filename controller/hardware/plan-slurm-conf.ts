@@ -5,7 +5,7 @@ type Gres = SlurmHardware["gres"][number];
 
 /** Nodes of the same hardware, as Slurm counts hardware. */
 export interface SlurmNodes {
-  /** Folded: "c[001-064]". */
+  /** Folded as Slurm reads it: "c[001-064]". */
   readonly nodes: string;
   readonly hardware: Omit<SlurmHardware, "gres">;
   readonly gres: readonly Gres[];
@@ -30,10 +30,24 @@ export function planSlurmConf(
     else group.names.push(node);
   }
   return [...groups.values()].map(({ names, slurm: { gres, ...hardware } }) => ({
-    nodes: foldNodeSet(names),
+    nodes: foldForSlurm(names),
     hardware,
     gres,
   }));
+}
+
+/**
+ * A host list of slurm.conf(5). Seen with slurmd 22.05: brackets may stand anywhere, but unless the last thing of a
+ * name is one, "unit[0-3]rack1" is "Unable to create NodeAddr list", and "unit[0-3]rack[1]" is right. Names that end in
+ * a letter cannot be folded at all.
+ */
+function foldForSlurm(names: readonly string[]): string {
+  const isNumbered = (name: string): boolean => /\d$/.test(name);
+  const items = foldNodeSet(names.filter(isNumbered)).match(/(?:[^,[]|\[[^\]]*\])+/g) ?? [];
+  return [
+    ...items.map((item) => (item.includes("[") ? item.replace(/\d+$/, "[$&]") : item)),
+    ...names.filter((name) => !isNumbered(name)),
+  ].join(",");
 }
 
 /**
