@@ -34,13 +34,15 @@ export interface OverlayLibrary extends Disposable {
   use(names: ReadonlySet<string>): void;
   /** As it is known now; undefined: not in use, or not read yet. */
   find(name: string): OverlayState | undefined;
-  /** Resolves when each of these that is in use has been read once. */
+  /** Resolves when each of these that is in use has been read once, or after 10 s: a dead NFS server ends nothing. */
   opened(names: readonly string[]): Promise<void>;
   readonly troubles: () => readonly OverlayTrouble[];
   /** Blobs that overlays in use need. */
   readonly referencedBlobs: () => readonly Digest[];
 }
 
+/** The other messages of a node that asks wait meanwhile, its heartbeats too. */
+const OPEN_DEADLINE_MS = 10_000;
 const TIMINGS: LibraryTimings = { quietMs: 150, patienceMs: 5000, rescanMs: 60_000 };
 
 /**
@@ -115,7 +117,12 @@ export function openOverlayLibrary(parts: LibraryParts): OverlayLibrary {
     },
     find: (name) => watched.get(name)?.state,
     opened: async (names) => {
-      await Promise.all(names.flatMap((name) => watched.get(name)?.opened ?? []));
+      const first = Promise.all(names.flatMap((name) => watched.get(name)?.opened ?? []));
+      const given = Promise.withResolvers<undefined>();
+      const timer = setTimeout(given.resolve, OPEN_DEADLINE_MS, undefined);
+      await Promise.race([first, given.promise]).finally(() => {
+        clearTimeout(timer);
+      });
     },
     troubles: () =>
       [...watched.values()].flatMap(({ name, state }) => {
