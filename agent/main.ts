@@ -11,7 +11,6 @@ import packageJson from "../package.json" with { type: "json" };
 import { openConsole } from "./boot/console.ts";
 import { type BootResult, runBoot } from "./boot/run-boot.ts";
 import { type CheckHost, runCheck } from "./checks/run-check.ts";
-import { runHardwareCommand } from "./hardware/hardware-command.ts";
 import { type HostPaths, hostPathsAt } from "./host-paths.ts";
 import { keepHardwareReported } from "./hardware/report-hardware.ts";
 import { keepRuntimeOverlay } from "./overlays/keep-runtime-overlay.ts";
@@ -49,7 +48,6 @@ void main(process.argv.slice(2)).then(
 
 async function main(args: readonly string[]): Promise<number> {
   const [command, ...rest] = args;
-  if (command === "hardware") return hardware(rest);
   if (rest.length > 0) return refuse(`too many arguments after ${JSON.stringify(command)}`);
   switch (command) {
     case "boot":
@@ -71,15 +69,6 @@ async function main(args: readonly string[]): Promise<number> {
     default:
       return refuse(`unknown command ${JSON.stringify(command)}`);
   }
-}
-
-async function hardware(args: readonly string[]): Promise<number> {
-  const host = {
-    write: (text: string) => process.stdout.write(text),
-    writeError: (text: string) => process.stderr.write(text),
-    run: runCommandUnchecked,
-  };
-  return runHardwareCommand(args, host, new AbortController().signal);
 }
 
 function refuse(why: string): number {

@@ -25,7 +25,7 @@ const NEWEST_GLIBCXX = "3.4.25";
 const ALLOWED_LIBRARIES = /^(libc|libm|libdl|libpthread|librt|libstdc\+\+|libgcc_s|ld-linux[\w-]*)\.so\.\d+$/;
 
 /**
- * Builds OUT/muster-agent: agent/main.ts and its packages as one file inside a stripped copy of the pinned Node.
+ * Builds OUT/muster-agent: agent/start.ts and its packages as one file inside a stripped copy of the pinned Node.
  * Does nothing when neither the bundle nor that Node changed since the last time. Returns the name of the build, which
  * the agent knows too: the same sources with the same Node have the same, wherever they are built.
  */
@@ -67,7 +67,7 @@ async function nameBuild(code: string, nodePackage: string): Promise<string> {
 
 async function bundleAgent(): Promise<string> {
   const result = await bundle({
-    entryPoints: [join(ROOT, "agent/main.ts")],
+    entryPoints: [join(ROOT, "agent/start.ts")],
     bundle: true,
     write: false,
     platform: "node",

@@ -67,7 +67,7 @@ async function renderAsSlurmd(wanted: HardwareArguments, host: CommandHost): Pro
  * "3313.58 6543.21" as sysinfo(2) would tell it, which slurmd asks: in whole seconds, one more for any part of a
  * second. /proc/uptime cuts to hundredths, so the part behind ".00" is there all the same.
  */
-export function parseUptime(text: string): number {
+function parseUptime(text: string): number {
   return Math.floor(Number.parseFloat(text)) + 1;
 }
 
