@@ -349,7 +349,7 @@ describe("a session", () => {
     await expect(bootNode(C001, MAC, OTHER_BOOT)).rejects.toMatchObject({ code: "enrolment-refused" });
     expect(await controller.eventKinds()).toContain("impostor");
 
-    session.stream.cancel();
+    session.stream.end();
     await expect(bootNode(C001, MAC, OTHER_BOOT)).resolves.toBeDefined();
   });
 

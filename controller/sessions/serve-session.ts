@@ -105,7 +105,7 @@ const MAX_WORD = 64;
  */
 export function serveSession(parts: SessionParts): SessionService {
   const sessions = new Map<NodeName, OpenSession>();
-  const liveness = watchLiveness(() => performance.now());
+  const liveness = watchLiveness(parts.heartbeatSeconds * 1000, () => performance.now());
   const unsubscribe = parts.inventory.onBootsDenied((boots) => {
     for (const denied of boots) {
       const session = sessions.get(denied.node);
@@ -141,6 +141,7 @@ function runSession(
   let renewedAt = -Infinity;
   let ended = false;
   let isReady = false;
+  let isGoodbye = false;
   const hasEnded = (): boolean => ended;
   const outbox = openOutbox((response, taken) => void stream.write(response, taken));
   const close = (): void => {
@@ -149,7 +150,7 @@ function runSession(
     clearTimeout(helloTimer);
     if (session === undefined || sessions.get(caller.node) !== session) return;
     sessions.delete(caller.node);
-    liveness.closed(caller.node);
+    liveness.closed(caller.node, isGoodbye);
     parts.fleet.sessionClosed(caller.node, caller.bootId, parts.now());
     for (const { closed } of parts.listeners) closed?.(session.live);
   };
@@ -231,6 +232,7 @@ function runSession(
     handle(request).then(() => stream.resume(), fail);
   });
   stream.on("end", () => {
+    isGoodbye = true;
     close();
     stream.end();
   });

@@ -1,5 +1,6 @@
 import type { MacAddress } from "#proto/contract/mac-address.ts";
 import type { NodeName } from "#proto/contract/node-name.ts";
+import type { SeenHistory } from "../events/seen-history.ts";
 import type { Telemetry } from "../events/telemetry.ts";
 import {
   beginTimeline,
@@ -36,6 +37,8 @@ const MAX_STRANGERS = 20_000;
 /** Services have 90 s to stop unless their units say otherwise (systemd-system.conf(5), DefaultTimeoutStopSec). */
 const STUCK_RESTART_MS = 150_000;
 const SWEEP_MS = 15_000;
+/** Heartbeats of thousands of nodes become one write. A crash of musterd forgets this much. */
+const WRITE_SEEN_MS = 60_000;
 const DAY_MS = 24 * 3600_000;
 
 /**
@@ -47,6 +50,8 @@ const DAY_MS = 24 * 3600_000;
  */
 export async function trackFleet(parts: {
   readonly telemetry: Pick<Telemetry, "recordBoot" | "recordEvent" | "listBoots">;
+  /** Where to keep when nodes were last seen; without it only boots tell after a restart. */
+  readonly seen?: SeenHistory;
   /** The nodes of the inventory, to read their last boots back. */
   readonly nodes: readonly NodeName[];
   readonly now: () => Date;
@@ -205,6 +210,23 @@ export async function trackFleet(parts: {
     tracked.lastSeenMs = boot.outcome === "booting" ? undefined : boot.lastNewsMs;
   }
 
+  const known = new Set<string>(parts.nodes);
+  for (const [node, at] of (await parts.seen?.listSeen()) ?? []) {
+    if (!known.has(node)) continue;
+    const tracked = of(node as NodeName);
+    tracked.lastSeenMs = Math.max(tracked.lastSeenMs ?? 0, at.getTime());
+  }
+  let seenWrittenMs = now().getTime();
+  /** Those seen since the last time. Milliseconds that nobody would miss may be written twice. */
+  const writeSeen = (atMs: number): void => {
+    const since = seenWrittenMs;
+    seenWrittenMs = atMs;
+    const news = [...nodes.values()].flatMap(({ node, lastSeenMs }): [NodeName, Date][] =>
+      lastSeenMs === undefined || lastSeenMs < since ? [] : [[node, new Date(lastSeenMs)]],
+    );
+    parts.seen?.recordSeen(new Map(news));
+  };
+
   const fleet: TrackedFleet = {
     dhcpSeen: (mac, at) => {
       const atMs = at.getTime();
@@ -349,7 +371,8 @@ export async function trackFleet(parts: {
       // When musterd stops, it is not the nodes that went away.
       if (isClosing || tracked?.session?.bootId !== bootId) return;
       tracked.session = undefined;
-      tracked.sessionBoot = undefined;
+      // Who asked for a script may not have been the node: it may come back in the boot it was in.
+      if (tracked.boot?.bootId !== undefined) tracked.sessionBoot = undefined;
       tracked.lastSeenMs = at.getTime();
       if (planNodeState(tracked) === "unreachable") {
         telemetry.recordEvent({
@@ -383,6 +406,7 @@ export async function trackFleet(parts: {
       };
     },
     sweep: (at) => {
+      if (at.getTime() - seenWrittenMs >= WRITE_SEEN_MS) writeSeen(at.getTime());
       const isQuiet = (boot: BootTimeline): boolean =>
         boot.outcome === "booting" &&
         at.getTime() - boot.lastNewsMs > (boot.isPending ? DAY_MS : parts.abandonAfterMs);
@@ -414,6 +438,7 @@ export async function trackFleet(parts: {
       }
     },
     [Symbol.asyncDispose]: async () => {
+      if (!isClosing) writeSeen(now().getTime());
       isClosing = true;
       clearInterval(sweeper);
       write();

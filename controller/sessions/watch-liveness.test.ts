@@ -9,17 +9,19 @@ let liveness: Liveness;
 let greetings: number;
 beforeEach(() => {
   vi.useFakeTimers();
-  liveness = watchLiveness(() => Date.now());
+  liveness = watchLiveness(30_000, () => Date.now());
   greetings = 0;
 });
 afterEach(() => {
   vi.useRealTimers();
 });
 
-/** c001 has had a session for an hour. */
-function longUp(): void {
+/** c001 has had a session for an hour, and spoke so many milliseconds ago. */
+function longUp(agoMs = 10_000): void {
   liveness.opened(C001, "boot-1", () => (greetings += 1));
   vi.advanceTimersByTime(3_600_000);
+  liveness.heard(C001);
+  vi.advanceTimersByTime(agoMs);
 }
 
 /** The answer, and after how many milliseconds it came; `meanwhile` happens two seconds after the question. */
@@ -28,7 +30,7 @@ async function ask(meanwhile: () => void = () => undefined): Promise<readonly [b
   const answer = liveness.isUp(C001).then((isUp) => [isUp, Date.now() - askedMs] as const);
   await vi.advanceTimersByTimeAsync(2000);
   meanwhile();
-  await vi.advanceTimersByTimeAsync(20_000);
+  await vi.advanceTimersByTimeAsync(60_000);
   return answer;
 }
 
@@ -45,24 +47,33 @@ describe("a node is up", () => {
   });
 
   test("without being asked when it spoke within the last second", async () => {
-    longUp();
-    liveness.heard(C001);
-    vi.advanceTimersByTime(999);
+    longUp(999);
     expect([await liveness.isUp(C001), greetings]).toEqual([true, 0]);
   });
 
-  test("when it comes back in the same boot after somebody reset its connection", async () => {
-    longUp();
+  test("when somebody takes its frames, and it finds out at its next heartbeat", async () => {
+    longUp(1000);
     const answer = liveness.isUp(C001);
-    liveness.closed(C001);
-    await vi.advanceTimersByTimeAsync(3900);
+    liveness.closed(C001, false);
+    await vi.advanceTimersByTimeAsync(30_000 + 2000 - 1000);
     liveness.opened(C001, "boot-1", () => undefined);
     expect(await answer).toBe(true);
   });
 
   test("when its connection was reset before anybody asked, and it comes back", async () => {
     longUp();
-    liveness.closed(C001);
+    liveness.closed(C001, false);
+    vi.advanceTimersByTime(10_000);
+    expect(
+      await ask(() => {
+        liveness.opened(C001, "boot-1", () => undefined);
+      }),
+    ).toEqual([true, 2000]);
+  });
+
+  test("when its agent was restarted", async () => {
+    longUp();
+    liveness.closed(C001, true);
     expect(
       await ask(() => {
         liveness.opened(C001, "boot-1", () => undefined);
@@ -76,38 +87,50 @@ describe("a node is not up", () => {
     expect(await ask()).toEqual([false, 0]);
   });
 
-  test("when it says nothing for 8 s; asked again it is not waited for until it speaks", async () => {
-    longUp();
-    expect([await ask(), await ask(), greetings]).toEqual([[false, 8000], [false, 0], 1]);
+  test("when its heartbeat is overdue; asked again it is not waited for until it speaks", async () => {
+    longUp(10_000);
+    expect([await ask(), await ask(), greetings]).toEqual([[false, 25_000], [false, 0], 1]);
     liveness.heard(C001);
     expect(await ask()).toEqual([true, 0]);
   });
 
-  test("when its session ends and it does not come back within 4 s", async () => {
-    longUp();
+  test("when its heartbeat was overdue already and it does not answer in 8 s", async () => {
+    longUp(34_000);
+    expect([await ask(), greetings]).toEqual([[false, 8000], 1]);
+  });
+
+  test("when its session broke and it does not come back by its next heartbeat", async () => {
+    longUp(20_000);
     expect(
       await ask(() => {
-        liveness.closed(C001);
+        liveness.closed(C001, false);
       }),
-    ).toEqual([false, 6000]);
+    ).toEqual([false, 15_000]);
     expect(await ask()).toEqual([false, 0]);
   });
 
-  test("4 s after the end of its session, whenever that was", async () => {
-    longUp();
-    liveness.closed(C001);
+  test("at once when it was switched off a while ago, as a server that restarts was", async () => {
+    longUp(20_000);
+    liveness.closed(C001, false);
+    vi.advanceTimersByTime(15_000);
+    expect(await ask()).toEqual([false, 0]);
+  });
+
+  test("when it said goodbye, 5 s after it did", async () => {
+    longUp(1000);
+    liveness.closed(C001, true);
     vi.advanceTimersByTime(3000);
-    expect(await ask()).toEqual([false, 1000]);
-    longUp();
-    liveness.closed(C001);
-    vi.advanceTimersByTime(4000);
+    expect(await ask()).toEqual([false, 2000]);
+    longUp(1000);
+    liveness.closed(C001, true);
+    vi.advanceTimersByTime(5000);
     expect(await ask()).toEqual([false, 0]);
   });
 
   test("at once when its identity was made void", async () => {
     longUp();
     const answer = liveness.isUp(C001);
-    liveness.closed(C001);
+    liveness.closed(C001, false);
     liveness.barred(C001);
     expect([await answer, await ask()]).toEqual([false, [false, 0]]);
   });
@@ -115,7 +138,7 @@ describe("a node is not up", () => {
   test("when it comes back in another boot", async () => {
     longUp();
     const answer = liveness.isUp(C001);
-    liveness.closed(C001);
+    liveness.closed(C001, false);
     liveness.opened(C001, "boot-2", () => undefined);
     expect(await answer).toBe(false);
   });

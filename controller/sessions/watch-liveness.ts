@@ -6,25 +6,27 @@ export interface Liveness {
   opened(node: NodeName, bootId: string, greet: () => void): void;
   /** The node said something. */
   heard(node: NodeName): void;
-  closed(node: NodeName): void;
+  /** Its session ended; `isGoodbye`: because the node said so. */
+  closed(node: NodeName, isGoodbye: boolean): void;
   /** It cannot open another session in this boot: there is nothing to wait for. */
   barred(node: NodeName): void;
   /**
    * Whether the node lives on in the boot of its session.
    *
-   * | its session                                    | up  | known                                          |
-   * |------------------------------------------------|-----|------------------------------------------------|
-   * | none, nor one that ended a moment ago          | no  | at once                                        |
-   * | said something within the last second          | yes | at once                                        |
-   * | answers                                        | yes | when it does                                   |
-   * | says nothing in 8 s                            | no  | then; until it speaks, at once                 |
-   * | ended, comes back in the same boot within 4 s  | yes | when it does                                   |
-   * | ended, does not come back                      | no  | 4 s after its end                              |
-   * | ended, comes back in another boot              | no  | when it does                                   |
+   * | its session                                             | up  | known                                      |
+   * |---------------------------------------------------------|-----|--------------------------------------------|
+   * | there is none, nor was one a moment ago                 | no  | at once                                    |
+   * | said something within the last second                   | yes | at once                                    |
+   * | answers                                                 | yes | when it does                               |
+   * | broke, and the node opens one again in the same boot    | yes | when it does                               |
+   * | silent or broken, the node's next heartbeat is overdue  | no  | then, or after 8 s for an answer           |
+   * | the node said goodbye, does not come back               | no  | 5 s later: a restarted agent takes seconds |
+   * | the node opens one in another boot                      | no  | when it does                               |
    *
-   * The end of a connection proves nothing: whoever takes a node's MAC address gets its frames, and resets the
-   * node's connections. But only the node can open a session again. A node that restarts takes longer than 4 s to
-   * ask for its identity, so that it does not wait.
+   * The end of a connection proves nothing: whoever sends with a node's MAC address gets its frames, and resets
+   * its connections without the node knowing. But the node is to speak at its next heartbeat, finds its connection
+   * broken then, and opens another, which only it can. A machine that lost its power is not waited for unless it is
+   * back within the interval of heartbeats.
    */
   isUp(node: NodeName): Promise<boolean>;
 }
@@ -34,39 +36,46 @@ interface Watched {
   /** Undefined: the session has ended. */
   greet: (() => void) | undefined;
   heardMs: number;
-  endedMs: number;
+  /** When a node that said goodbye would be back if it were only its agent that restarts. */
+  backMs: number | undefined;
   isSilent: boolean;
   asked: Promise<boolean> | undefined;
   answered: ((isUp: boolean) => void) | undefined;
-  timer: NodeJS.Timeout | undefined;
 }
 
 /** A node under full load may take seconds to answer. */
 const ANSWER_MS = 8000;
-/** Agents open a session again half a second to a second after it broke, and a lost packet costs another second. */
-const RETURN_MS = 4000;
+const GOODBYE_MS = 5000;
+/** Half a second to a second until an agent opens a session that broke, and a lost packet or two. */
+const RETURN_MS = 5000;
 /** No machine restarts and asks to enrol within this time, so nobody needs to be asked twice. */
 const FRESH_MS = 1000;
 
-/** `nowMs` is any steady clock. */
-export function watchLiveness(nowMs: () => number): Liveness {
+/** Nodes speak every `heartbeatMs` at least. `nowMs` is any steady clock. */
+export function watchLiveness(heartbeatMs: number, nowMs: () => number): Liveness {
   const nodes = new Map<NodeName, Watched>();
-  const settleAfter = (watched: Watched, delayMs: number): void => {
-    clearTimeout(watched.timer);
-    watched.timer = setTimeout(() => {
-      watched.isSilent = watched.greet !== undefined;
-      watched.answered?.(false);
-    }, delayMs).unref();
-  };
+  /** Silent until then, the node is not up. */
+  const deadlineOf = ({ heardMs, backMs }: Watched): number => backMs ?? heardMs + heartbeatMs + RETURN_MS;
   const ask = async (watched: Watched): Promise<boolean> => {
+    const answer = Promise.withResolvers<boolean>();
+    watched.answered = answer.resolve;
+    const answerMs = watched.greet === undefined ? 0 : nowMs() + ANSWER_MS;
+    watched.greet?.();
+    let timer: NodeJS.Timeout | undefined;
+    const look = (): void => {
+      // What happened meanwhile may have moved it: a goodbye, a session that broke.
+      const leftMs = Math.max(deadlineOf(watched), watched.greet === undefined ? 0 : answerMs) - nowMs();
+      if (leftMs > 0) timer = setTimeout(look, Math.min(leftMs, FRESH_MS)).unref();
+      else {
+        watched.isSilent = true;
+        answer.resolve(false);
+      }
+    };
+    look();
     try {
-      return await new Promise<boolean>((resolve) => {
-        watched.answered = resolve;
-        settleAfter(watched, watched.greet === undefined ? watched.endedMs + RETURN_MS - nowMs() : ANSWER_MS);
-        watched.greet?.();
-      });
+      return await answer.promise;
     } finally {
-      clearTimeout(watched.timer);
+      clearTimeout(timer);
       watched.asked = undefined;
       watched.answered = undefined;
     }
@@ -75,8 +84,8 @@ export function watchLiveness(nowMs: () => number): Liveness {
     opened: (node, bootId, greet) => {
       const before = nodes.get(node);
       before?.answered?.(before.bootId === bootId);
-      const asked = { asked: undefined, answered: undefined, timer: undefined };
-      nodes.set(node, { bootId, greet, heardMs: nowMs(), endedMs: 0, isSilent: false, ...asked });
+      const asked = { asked: undefined, answered: undefined };
+      nodes.set(node, { bootId, greet, heardMs: nowMs(), backMs: undefined, isSilent: false, ...asked });
     },
     heard: (node) => {
       const watched = nodes.get(node);
@@ -85,12 +94,11 @@ export function watchLiveness(nowMs: () => number): Liveness {
       watched.isSilent = false;
       watched.answered?.(true);
     },
-    closed: (node) => {
+    closed: (node, isGoodbye) => {
       const watched = nodes.get(node);
       if (watched === undefined) return;
       watched.greet = undefined;
-      watched.endedMs = nowMs();
-      if (watched.answered !== undefined) settleAfter(watched, RETURN_MS);
+      if (isGoodbye) watched.backMs = nowMs() + GOODBYE_MS;
     },
     barred: (node) => {
       nodes.get(node)?.answered?.(false);
@@ -98,12 +106,11 @@ export function watchLiveness(nowMs: () => number): Liveness {
     },
     isUp: async (node) => {
       const watched = nodes.get(node);
-      if (watched === undefined) return false;
-      if (watched.greet === undefined && nowMs() - watched.endedMs >= RETURN_MS) {
+      if (watched === undefined || watched.isSilent) return false;
+      if (watched.greet === undefined && nowMs() >= deadlineOf(watched)) {
         nodes.delete(node);
         return false;
       }
-      if (watched.greet !== undefined && watched.isSilent) return false;
       if (watched.greet !== undefined && nowMs() - watched.heardMs < FRESH_MS) return true;
       watched.asked ??= ask(watched);
       return watched.asked;

@@ -123,7 +123,12 @@ function tell(error: unknown): string {
 async function openSession(
   { tls, machine }: Booted,
   from = HOME,
-): Promise<{ readonly ended: Promise<string>; readonly say: (message: ConnectRequest["message"]) => void }> {
+): Promise<{
+  readonly ended: Promise<string>;
+  readonly say: (message: ConnectRequest["message"]) => void;
+  /** What an agent does that is stopped. */
+  readonly sayGoodbye: () => void;
+}> {
   return withSourceAddress(from, async () => {
     const client = new SessionClient(`127.0.0.1:${controller.agents.port}`, tls, {
       "grpc.use_local_subchannel_pool": 1,
@@ -154,7 +159,8 @@ async function openSession(
     const hello = { protocolVersion: 1, agentVersion: "1", bootId, machine: undefined, ...image };
     say({ $case: "hello", value: hello });
     await Promise.race([welcome, ended]);
-    return { ended, say };
+    const sayGoodbye = (): void => void stream.end();
+    return { ended, say, sayGoodbye };
   });
 }
 
@@ -255,10 +261,8 @@ describe("a second claimant for a node with a live session", () => {
 
   test("gets in when it is the node after a restart, without an alert", async () => {
     const node = await boot();
-    const client = new SessionClient(`127.0.0.1:${controller.agents.port}`, node.tls);
     const session = await openSession(node);
-    client.close();
-    closers.pop()?.();
+    session.sayGoodbye();
     await session.ended;
     expect(typeof (await ask(await makeMachine(MAC, { bootId: OTHER_BOOT, token: await tokenFor() })))).toBe(
       "object",
