@@ -293,15 +293,10 @@ function installSystemPrograms() {
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", PATH: SYSTEM_PATH.join(delimiter) };
   if (program === "apt-get") forbidServices();
   if (refresh !== undefined) mustRun(findProgram(program), refresh, "refreshing the package lists", { env });
-  const services = existsSync("/run/systemd/system") ? missing.flatMap((need) => need.service ?? []) : [];
-  // Debian starts and enables what it installs: masked, that fails quietly.
-  const systemctl = (...words) => spawnSync("systemctl", ["--quiet", ...words, ...services], { env });
-  if (services.length > 0) systemctl("mask", "--runtime");
   mustRun(findProgram(program), [...install, ...names], "installing packages", { env });
-  if (services.length > 0) {
-    systemctl("unmask", "--runtime");
-    systemctl("disable");
-  }
+  // Nor are they to start at the next boot.
+  const services = missing.flatMap((need) => need.service ?? []);
+  if (services.length > 0) spawnSync("systemctl", ["--quiet", "disable", ...services], { env });
   const left = LAB_NEEDS.filter((need) => !isMet(need)).map((need) => need.program ?? need.file[0]);
   if (left.length > 0) give(`still missing after installing their packages: ${left.join(", ")}.`);
 }
