@@ -101,6 +101,12 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
     .description("make waiting machines nodes; they boot on at once")
     .requiredOption("--name <nodeset>", "their names, in the order of the codes")
     .option("--image <name>", "image they boot")
+    .option("--overlay <name>", "system overlay; again for more, in order", collect)
+    .option(
+      "--runtime-overlay <name>",
+      "overlay kept true while they are up; again for more, in order",
+      collect,
+    )
     .action(run(async () => (await import("./pending-commands.ts")).approvePending));
   node
     .command("reject")

@@ -201,6 +201,15 @@ site  -       c001     /var/lib/muster/overlays/site
 `);
   });
 
+  it("are given to a machine with its approval", async () => {
+    await site.wait("K7QM-2XHD", "52:54:00:00:00:09");
+    expect(await muster("node approve K7QM-2XHD --name c004 --runtime-overlay chrony")).toMatch(
+      /there is no overlay "chrony"/,
+    );
+    await muster("node approve K7QM-2XHD --name c004 --runtime-overlay site --overlay site");
+    expect(await muster("node show c004")).toMatch(/\noverlays: +site\nruntime overlays: +site\n/);
+  });
+
   it("that are gone do not keep the node from being changed", async () => {
     const fields = { ...FIELDS, runtimeOverlays: ["gone"] };
     await site.deps.inventory.addNodes([{ name: parseNodeName("c001"), fields }], { user: "root" });

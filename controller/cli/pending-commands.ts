@@ -22,7 +22,12 @@ export async function listPending(context: CliContext): Promise<number> {
 export async function approvePending(
   context: CliContext,
   codes: readonly string[],
-  options: { readonly name: string; readonly image?: string },
+  options: {
+    readonly name: string;
+    readonly image?: string;
+    readonly overlay?: readonly string[];
+    readonly runtimeOverlay?: readonly string[];
+  },
 ): Promise<number> {
   const names = parseNodeSet(options.name);
   if (names.length !== codes.length) {
@@ -32,7 +37,12 @@ export async function approvePending(
       fix: "give as many names as codes",
     });
   }
-  const fields = options.image === undefined ? {} : { image: options.image };
+  const { image, overlay, runtimeOverlay } = options;
+  const fields = {
+    ...(image === undefined ? {} : { image }),
+    ...(overlay === undefined ? {} : { overlays: overlay }),
+    ...(runtimeOverlay === undefined ? {} : { runtimeOverlays: runtimeOverlay }),
+  };
   const approved: NodeView[] = [];
   for (const [index, code] of codes.entries()) {
     const body = { name: names[index], fields };

@@ -15,7 +15,7 @@ export interface BuiltManifest {
 }
 
 /** A manifest, or why there is none. */
-export type ManifestOrTrouble =
+type ManifestOrTrouble =
   | { readonly manifest: BuiltManifest; readonly trouble?: never }
   | { readonly manifest?: never; readonly trouble: string };
 

@@ -18,13 +18,13 @@ export interface OverlayReport {
 }
 
 /** A path that was changed on the node. */
-export interface OverlayDrift {
+interface OverlayDrift {
   readonly path: string;
   readonly what: string;
   readonly repaired: boolean;
 }
 
-export interface OverlayReactionResult {
+interface OverlayReactionResult {
   readonly command: string;
   /** Empty: it went well. */
   readonly failure: string;

@@ -20,7 +20,7 @@ export interface OverlayReaction {
 }
 
 /** What NAME/overlay.yaml says. */
-export interface OverlaySettings {
+interface OverlaySettings {
   readonly reactions: readonly OverlayReaction[];
 }
 
