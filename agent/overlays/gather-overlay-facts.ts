@@ -45,7 +45,7 @@ export async function gatherOverlayFacts(
   fingerprints: Fingerprints,
   closeness: Closeness,
 ): Promise<OverlayFacts> {
-  const resolve = cachedResolver(host.root);
+  const resolve = cachedResolver(host);
   const found = await eachOf(wanted, async (want): Promise<readonly [WantedPath, PlaceFacts]> => {
     const place = await placeOf(resolve, want);
     return [want, await factsOf(host.disk, place, want, closeness === "cheap" ? fingerprints : {})];
@@ -135,12 +135,21 @@ async function findStrangers(
   return strangers;
 }
 
-function cachedResolver(root: string): (path: string) => Promise<string> {
-  const known = new Map<string, Promise<string>>();
+/** Each link is read once in a look, however many paths lead over it. */
+function cachedResolver({ root, disk }: RuntimeHost): (path: string) => Promise<string> {
+  const links = new Map<string, Promise<string | undefined>>();
+  const readLink = (path: string): Promise<string | undefined> => {
+    const known =
+      links.get(path) ??
+      disk.lstat(path).then(({ type }) => (type === "symlink" ? disk.readlink(path) : undefined));
+    links.set(path, known);
+    return known;
+  };
+  const resolved = new Map<string, Promise<string>>();
   return (path) => {
-    const resolved = known.get(path) ?? resolveInRoot(root, path);
-    known.set(path, resolved);
-    return resolved;
+    const known = resolved.get(path) ?? resolveInRoot(root, path, readLink);
+    resolved.set(path, known);
+    return known;
   };
 }
 

@@ -183,7 +183,8 @@ export function keepRuntimeOverlay(
 }
 
 function openParts(host: OverlayDutyHost): OverlayParts & { readonly host: RuntimeHost } {
-  const disk = host.disk ?? openNodeDisk(openXattrTool(host.paths, runCommandUnchecked));
+  const disk =
+    host.disk ?? openNodeDisk(openXattrTool(host.paths, runCommandUnchecked), host.paths.mountInfo);
   const { paths, now, log } = host;
   const directory = paths.overlayState;
   const files = openStateFiles(disk, directory);

@@ -83,11 +83,15 @@ test("mounts are told apart by their longest point, the last of two at one point
       "",
     ].join("\n"),
   );
-  expect(mountOf(mounts, "/etc/x")).toEqual({ point: "/", isReadOnly: false });
-  expect(mounts[1]).toEqual({ point: "/srv", isReadOnly: true });
-  expect(mountOf(mounts, "/srv/x")).toEqual({ point: "/srv", isReadOnly: false });
-  expect(mountOf(mounts, "/srv/with blank")).toEqual({ point: "/srv/with blank", isReadOnly: true });
-  expect(mountOf(mounts, "/srvx")).toEqual({ point: "/", isReadOnly: false });
+  expect(mountOf(mounts, "/etc/x")).toEqual({ point: "/", isReadOnly: false, type: "overlay" });
+  expect(mounts[1]).toEqual({ point: "/srv", isReadOnly: true, type: "nfs4" });
+  expect(mountOf(mounts, "/srv/x")).toEqual({ point: "/srv", isReadOnly: false, type: "tmpfs" });
+  expect(mountOf(mounts, "/srv/with blank")).toEqual({
+    point: "/srv/with blank",
+    isReadOnly: true,
+    type: "tmpfs",
+  });
+  expect(mountOf(mounts, "/srvx")).toEqual({ point: "/", isReadOnly: false, type: "overlay" });
 });
 
 test("a dump of attributes reads back as it was written", () => {

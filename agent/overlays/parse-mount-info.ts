@@ -2,6 +2,8 @@
 export interface Mount {
   readonly point: string;
   readonly isReadOnly: boolean;
+  /** Of the file system: "overlay", "nfs4", ... */
+  readonly type: string;
 }
 
 /**
@@ -13,15 +15,16 @@ export function parseMountInfo(text: string): readonly Mount[] {
     const fields = line.split(" ");
     const [point, options] = [fields[4], fields[5]];
     if (point === undefined || options === undefined) return [];
-    const superOptions = fields[fields.indexOf("-", 6) + 3] ?? "";
+    const separator = fields.indexOf("-", 6);
+    const [type = "", superOptions = ""] = [fields[separator + 1], fields[separator + 3]];
     const isReadOnly = [options, superOptions].some((each) => each.split(",").includes("ro"));
-    return [{ point: unescape(point), isReadOnly }];
+    return [{ point: unescape(point), isReadOnly, type }];
   });
 }
 
 /** The mount that a path lies on; of several at one point the last one is on top. */
 export function mountOf(mounts: readonly Mount[], path: string): Mount {
-  let best: Mount = { point: "/", isReadOnly: false };
+  let best: Mount = { point: "/", isReadOnly: false, type: "" };
   for (const mount of mounts) {
     const isAbove = mount.point === "/" || path === mount.point || path.startsWith(`${mount.point}/`);
     if (isAbove && mount.point.length >= best.point.length) best = mount;

@@ -7,11 +7,16 @@ const MAX_LINKS = 40;
 /**
  * Where an absolute path of a root file system really is, on this machine: symbolic links are followed as the
  * booted node would follow them, an absolute target or ".." never leaves `root` (as openat2(2) does with
- * RESOLVE_IN_ROOT). Components that do not exist are taken literally. Throws on a loop of links.
+ * RESOLVE_IN_ROOT). Components that do not exist are taken literally. Throws on a loop of links. `readLink`: the
+ * target of a link; undefined for everything else.
  *
  * resolveInRoot("/newroot", "/lib/modules") === "/newroot/usr/lib/modules" where /newroot/lib -> usr/lib
  */
-export async function resolveInRoot(root: string, path: string): Promise<string> {
+export async function resolveInRoot(
+  root: string,
+  path: string,
+  readLink: (path: string) => Promise<string | undefined> = linkTarget,
+): Promise<string> {
   let pending = path.split("/");
   const done: string[] = [];
   for (let links = 0; pending.length > 0; ) {
@@ -22,7 +27,7 @@ export async function resolveInRoot(root: string, path: string): Promise<string>
       done.pop();
       continue;
     }
-    const target = await linkTarget(join(root, ...done, component));
+    const target = await readLink(join(root, ...done, component));
     if (target === undefined) {
       done.push(component);
       continue;

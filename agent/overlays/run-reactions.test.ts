@@ -24,7 +24,7 @@ function host(run: RuntimeHost["run"] = runCommandUnchecked): RuntimeHost {
   return {
     root,
     paths: hostPathsAt(root),
-    disk: openNodeDisk(none),
+    disk: openNodeDisk(none, "/proc/self/mountinfo"),
     now: Date.now,
     log: () => undefined,
     run,

@@ -168,7 +168,12 @@ export function makeOverlayParts(
   wrap: (disk: NodeDisk) => NodeDisk = (same) => same,
 ): OverlayParts {
   const paths = { ...hostPathsAt(root), mountInfo: "/proc/self/mountinfo" };
-  const disk = wrap(openNodeDisk(openXattrTool(paths, (command) => runCommandUnchecked(command))));
+  const disk = wrap(
+    openNodeDisk(
+      openXattrTool(paths, (command) => runCommandUnchecked(command)),
+      paths.mountInfo,
+    ),
+  );
   const files = openStateFiles(disk, paths.overlayState);
   return {
     host: { root, paths, disk, now: Date.now, log, run: runCommandUnchecked },
