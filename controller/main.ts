@@ -150,6 +150,7 @@ async function runController(
   const fleet = stack.use(
     await trackFleet({
       telemetry,
+      seen: telemetry,
       nodes: (await inventory.listNodes()).map(({ name }) => name),
       now,
       abandonAfterMs: (config.boot.giveUpAfterSeconds + ABANDON_MARGIN_SECONDS) * 1000,

@@ -1,6 +1,14 @@
 /** When things happen on a session: pure, so that a test can say so. */
+import type { RetryRule } from "#proto/contract/plan-retry.ts";
 
 const DAY_MS = 86_400_000;
+
+/**
+ * The waits between sessions that fail, also those that are refused. Half of each is random, so that nodes that lost
+ * their controller in one instant soon ask at moments of their own: one that comes back after an hour gets 10,000 nodes
+ * over a minute, at an even pace (plan-session-timing.test.ts simulates it).
+ */
+export const RECONNECT: RetryRule = { firstMs: 1000, maxMs: 60_000 };
 
 /**
  * The wait until the next heartbeat: 80 to 100 % of what the controller asked for, so that thousands of nodes that

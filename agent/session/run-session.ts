@@ -11,10 +11,9 @@ import { readNodeRecord, storeStages } from "../node-record.ts";
 import type { SessionEnd } from "./controller-link.ts";
 import { enrolAgain } from "./enrol-again.ts";
 import { holdSession } from "./hold-session.ts";
+import { RECONNECT } from "./plan-session-timing.ts";
 import type { SessionHost } from "./session-host.ts";
 
-/** A controller that serves 10,000 nodes gets them back over a minute, not at once. */
-const RECONNECT = { firstMs: 1000, maxMs: 60_000 };
 /** A session that lasted this long was a good one: the next failure starts with a short wait again. */
 const GOOD_SESSION_MS = 60_000;
 /** Failed sessions in a row: with RECONNECT's waits the fourth comes some ten seconds after the first. */

@@ -6,6 +6,7 @@ import Sqlite from "better-sqlite3";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import type { LogHistory, LogLine } from "../events/log-history.ts";
+import type { SeenHistory } from "../events/seen-history.ts";
 import type { BootRecord, MusterEvent, Telemetry } from "../events/telemetry.ts";
 import { openTelemetry, type TelemetryOptions } from "./open-telemetry.ts";
 
@@ -16,7 +17,7 @@ let directory: string;
 let path: string;
 let nowMs: number;
 let troubles: string[];
-let telemetry: Telemetry & LogHistory;
+let telemetry: Telemetry & LogHistory & SeenHistory;
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "muster-telemetry-"));
@@ -31,7 +32,7 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-function open(more: Partial<TelemetryOptions> = {}): Telemetry & LogHistory {
+function open(more: Partial<TelemetryOptions> = {}): Telemetry & LogHistory & SeenHistory {
   return openTelemetry({
     path,
     now: () => new Date(nowMs),
@@ -347,5 +348,53 @@ describe("trouble with the file", () => {
     await telemetry.flush();
     await telemetry[Symbol.asyncDispose]();
     expect(troubles).toEqual([]);
+  });
+});
+
+describe("when nodes were last seen", () => {
+  const day = (days: number): Date => new Date(START_MS + days * DAY_MS);
+
+  it("survives a restart, the newest of each node", async () => {
+    telemetry.recordSeen(
+      new Map([
+        ["c001", day(0)],
+        ["c002", day(1)],
+      ]),
+    );
+    expect(await telemetry.listSeen()).toEqual(
+      new Map([
+        ["c001", day(0)],
+        ["c002", day(1)],
+      ]),
+    );
+    await telemetry.flush();
+    telemetry.recordSeen(new Map([["c001", day(2)]]));
+    await reopen();
+    expect(await telemetry.listSeen()).toEqual(
+      new Map([
+        ["c001", day(2)],
+        ["c002", day(1)],
+      ]),
+    );
+    expect(troubles).toEqual([]);
+  });
+
+  it("is forgotten when it is as old as events get", async () => {
+    telemetry.recordSeen(new Map([["c001", day(0)]]));
+    await telemetry.flush();
+    nowMs += 31 * DAY_MS;
+    telemetry.recordSeen(new Map([["c002", day(31)]]));
+    await telemetry.flush();
+    expect(await telemetry.listSeen()).toEqual(new Map([["c002", day(31)]]));
+  });
+
+  it("of ten thousand nodes is one write that holds nobody up", async () => {
+    const seen = new Map(Array.from({ length: 10_000 }, (_, i) => [`c${i}`, day(0)]));
+    telemetry.recordSeen(seen);
+    const started = performance.now();
+    await telemetry.flush();
+    expect(performance.now() - started).toBeLessThan(1000);
+    await reopen();
+    expect((await telemetry.listSeen()).size).toBe(10_000);
   });
 });

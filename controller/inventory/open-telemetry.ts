@@ -1,6 +1,7 @@
 import { existsSync, renameSync, rmSync } from "node:fs";
 
 import type { LogHistory, LogLine } from "../events/log-history.ts";
+import type { SeenHistory } from "../events/seen-history.ts";
 import type { BootRecord, MusterEvent, Telemetry } from "../events/telemetry.ts";
 import { openTelemetryFile, type TelemetryFile } from "./telemetry-file.ts";
 import { createTelemetryQueue } from "./telemetry-queue.ts";
@@ -42,7 +43,7 @@ export interface TelemetryOptions {
  * records are kept in memory and the file is tried again. How many were lost becomes an event
  * `telemetry-lost` once it can be written.
  */
-export function openTelemetry(options: TelemetryOptions): Telemetry & LogHistory {
+export function openTelemetry(options: TelemetryOptions): Telemetry & LogHistory & SeenHistory {
   const { path, now, retention, onTrouble = () => undefined } = options;
   const queue = createTelemetryQueue(options.maxQueued ?? MAX_QUEUED);
   const listeners = new Set<(event: MusterEvent) => void>();
@@ -54,6 +55,8 @@ export function openTelemetry(options: TelemetryOptions): Telemetry & LogHistory
   let timer: NodeJS.Timeout | undefined;
   let lastId = 0;
   let lastLineId = 0;
+  /** Bounded by the number of nodes. */
+  let unwrittenSeen = new Map<string, Date>();
 
   function openFile(): TelemetryFile | undefined {
     if (file !== undefined || closed || now().getTime() - triedAtMs < RETRY_MS) return file;
@@ -112,15 +115,18 @@ export function openTelemetry(options: TelemetryOptions): Telemetry & LogHistory
                 fix: `look at the space and permissions of ${path}`,
               },
             ];
-      if (batch.events.length + batch.boots.length + batch.lines.length + lost.length > 0) {
-        open.write([...batch.events, ...lost], batch.boots, batch.lines);
+      const records = batch.events.length + batch.boots.length + batch.lines.length + lost.length;
+      if (records + unwrittenSeen.size > 0) {
+        open.write([...batch.events, ...lost], batch.boots, batch.lines, unwrittenSeen);
       }
       queue.drop(batch);
+      unwrittenSeen = new Map();
       const nowMs = now().getTime();
       if (nowMs - prunedAtMs >= PRUNE_MS) {
         prunedAtMs = nowMs;
         const before = new Date(nowMs - retention.keepDays * DAY_MS);
         open.prune({ before, maxEvents: retention.maxEvents, maxBoots: retention.maxBoots });
+        open.seen.prune(before);
         open.logs.prune({ before, maxLines: retention.maxLogLines, maxPerNode: MAX_LOG_LINES_PER_NODE });
       }
     } catch (error) {
@@ -134,7 +140,7 @@ export function openTelemetry(options: TelemetryOptions): Telemetry & LogHistory
       timer = undefined;
       writeQueued();
       // What could not be written is tried again, also when nothing new comes.
-      if (!queue.isEmpty()) schedule();
+      if (!queue.isEmpty() || unwrittenSeen.size > 0) schedule();
     }, BATCH_MS);
     timer.unref();
   }
@@ -178,6 +184,14 @@ export function openTelemetry(options: TelemetryOptions): Telemetry & LogHistory
       queue.addLines(recorded);
       schedule();
       tell(logListeners, recorded);
+    },
+    recordSeen: (seen) => {
+      for (const [node, at] of seen) unwrittenSeen.set(node, at);
+      if (unwrittenSeen.size > 0) schedule();
+    },
+    listSeen: async () => {
+      const stored = reading((open) => [...open.seen.list()]);
+      return new Map([...stored, ...unwrittenSeen]);
     },
     recordBoot: (boot) => {
       queue.addBoot(boot);

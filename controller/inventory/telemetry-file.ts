@@ -13,6 +13,7 @@ import type {
 import type { LogLine } from "../events/log-history.ts";
 import { type LogTable, openLogTable } from "./log-table.ts";
 import { reserveSpace } from "./reserve-space.ts";
+import { openSeenTable, type SeenTable } from "./seen-table.ts";
 
 /**
  * telemetry.db, open. Synchronous and throwing: open-telemetry.ts keeps both from its callers.
@@ -22,7 +23,13 @@ import { reserveSpace } from "./reserve-space.ts";
  */
 export interface TelemetryFile {
   /** One transaction. What is there already is replaced. */
-  write(events: readonly MusterEvent[], boots: readonly BootRecord[], lines: readonly LogLine[]): void;
+  write(
+    events: readonly MusterEvent[],
+    boots: readonly BootRecord[],
+    lines: readonly LogLine[],
+    seen: ReadonlyMap<string, Date>,
+  ): void;
+  readonly seen: Omit<SeenTable, "write">;
   readonly logs: Omit<LogTable, "write">;
   /** As found when the file was opened; 0 without events. */
   readonly lastEventId: number;
@@ -85,7 +92,7 @@ export function openTelemetryFile(path: string, now: () => Date): TelemetryFile 
   try {
     prepareTables(db);
     reserveSpace(db);
-    return fileOf(db, openLogTable(db, now));
+    return fileOf(db, openLogTable(db, now), openSeenTable(db));
   } catch (error) {
     db.close();
     throw error;
@@ -103,7 +110,7 @@ function prepareTables(db: Sqlite.Database): void {
   }).immediate();
 }
 
-function fileOf(db: Sqlite.Database, logs: LogTable): TelemetryFile {
+function fileOf(db: Sqlite.Database, logs: LogTable, seenTable: SeenTable): TelemetryFile {
   const putEvent = db.prepare<EventRow>(
     "insert or replace into events values (@id, @at_ms, @severity, @kind, @node, @what, @fix)",
   );
@@ -125,16 +132,23 @@ function fileOf(db: Sqlite.Database, logs: LogTable): TelemetryFile {
     "select * from boots where node = @node order by started_ms desc, boot_id desc limit @limit",
   );
   const write = db.transaction(
-    (events: readonly MusterEvent[], records: readonly BootRecord[], lines: readonly LogLine[]) => {
+    (
+      events: readonly MusterEvent[],
+      records: readonly BootRecord[],
+      lines: readonly LogLine[],
+      seen: ReadonlyMap<string, Date>,
+    ) => {
       for (const event of events) putEvent.run(rowOfEvent(event));
       for (const boot of records) putBoot.run(rowOfBoot(boot));
       logs.write(lines);
+      seenTable.write(seen);
     },
   );
   return {
     logs,
-    write: (events, records, lines) => {
-      write.immediate(events, records, lines);
+    seen: seenTable,
+    write: (events, records, lines, seen) => {
+      write.immediate(events, records, lines, seen);
     },
     lastEventId: db.prepare<[], number>("select coalesce(max(id), 0) from events").pluck().get() ?? 0,
     listEvents: ({ node, afterId, limit }) =>

@@ -15,6 +15,8 @@ const FAILURE = { stage: "fetch", code: "fetch-gave-up", what: "w", fix: "f", ke
 
 let records: Map<string, BootRecord>;
 let kinds: string[];
+let seen: Map<string, Date>;
+let seenWrites: number;
 let fleet: TrackedFleet;
 
 const at = (seconds: number): Date => new Date(T0 + seconds * 1000);
@@ -40,6 +42,13 @@ async function open(): Promise<TrackedFleet> {
           .filter((boot) => node === undefined || boot.node === node)
           .sort((a, b) => b.startedAt.getTime() - a.startedAt.getTime())
           .slice(0, limit),
+    },
+    seen: {
+      recordSeen: (news) => {
+        seenWrites += 1;
+        for (const [node, when] of news) seen.set(node, when);
+      },
+      listSeen: async () => new Map(seen),
     },
     nodes: [C001],
     now: () => at(0),
@@ -77,6 +86,8 @@ function bootToReady(): void {
 beforeEach(async () => {
   records = new Map();
   kinds = [];
+  seen = new Map();
+  seenWrites = 0;
   fleet = await open();
 });
 afterEach(() => fleet[Symbol.asyncDispose]());
@@ -235,7 +246,71 @@ describe("a session", () => {
   });
 });
 
+describe("a node that answered that it restarts", () => {
+  const restarting = (): unknown => {
+    const { state: now, stage } = fleet.statusOf(C001);
+    return [now, stage];
+  };
+
+  test("is ready, then booting until its next boot begins, and nobody is alarmed", () => {
+    bootToReady();
+    fleet.restartAnswered(C001, at(100));
+    expect(restarting()).toEqual(["ready", "restarting"]);
+    fleet.sessionClosed(C001, "b1", at(101));
+    expect(restarting()).toEqual(["booting", "restarting"]);
+    fleet.scriptServed(client, at(130));
+    expect(restarting()).toEqual(["booting", "script"]);
+    expect(kinds).toEqual(["node-ready"]);
+  });
+
+  test("and stays up is told of after 150 s, once", () => {
+    bootToReady();
+    fleet.restartAnswered(C001, at(100));
+    fleet.sweep(at(250));
+    expect(restarting()).toEqual(["ready", "restarting"]);
+    fleet.sweep(at(251));
+    fleet.sweep(at(300));
+    expect(restarting()).toEqual(["ready", undefined]);
+    expect(kinds).toEqual(["node-ready", "reboot-stuck"]);
+  });
+
+  test("and does not come back is unreachable when a boot would be abandoned", () => {
+    bootToReady();
+    fleet.restartAnswered(C001, at(100));
+    fleet.sessionClosed(C001, "b1", at(101));
+    fleet.sweep(at(700));
+    expect(restarting()).toEqual(["booting", "restarting"]);
+    fleet.sweep(at(701));
+    expect(restarting()).toEqual(["unreachable", undefined]);
+    expect(kinds).toEqual(["node-ready", "reboot-lost"]);
+  });
+});
+
 describe("after a restart of musterd", () => {
+  test("it is known when a node was last seen, within a minute; deleted nodes are not", async () => {
+    bootToReady();
+    fleet.heartbeat(C001, "b1", at(50));
+    fleet.sweep(at(59));
+    expect(seenWrites).toBe(0);
+    fleet.sweep(at(60));
+    fleet.heartbeat(C001, "b1", at(80));
+    fleet.sweep(at(90));
+    expect([seenWrites, seen]).toEqual([1, new Map([["c001", at(50)]])]);
+    // killed
+    seen.set("c999", at(70));
+    fleet = await open();
+    expect(fleet.statusOf(C001)).toMatchObject({ state: "unreachable", lastSeenAt: at(50) });
+    expect(fleet.statusOf(parseNodeName("c999"))).toEqual({ node: "c999", state: "new" });
+  });
+
+  test("that was orderly, it is known exactly", async () => {
+    bootToReady();
+    fleet.heartbeat(C001, "b1", at(80));
+    await fleet[Symbol.asyncDispose]();
+    fleet = await open();
+    expect(fleet.statusOf(C001).lastSeenAt).toEqual(at(80));
+  });
+
   test("a node is unreachable until its session returns, and keeps its stages", async () => {
     bootToReady();
     const [before] = await written();
