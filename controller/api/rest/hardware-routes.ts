@@ -13,7 +13,7 @@ import { NODE_STATE, REFUSALS } from "./schemas.ts";
 import type { TypedApi } from "./typed-api.ts";
 
 /** Reports of more nodes than this are asked for in several requests: each can have a megabyte. */
-export const MAX_REPORT_NODES = 100;
+const MAX_REPORT_NODES = 100;
 /** Nodes read from the database at once, so that a list of all nodes keeps nobody waiting. */
 const NODES_AT_ONCE = 50;
 const KEPT_BOOTS = 5;
