@@ -7,6 +7,7 @@ import { benchBlobs } from "./blobs.ts";
 import { benchBoot } from "./boot.ts";
 import { benchController } from "./controller.ts";
 import { benchFootprint } from "./footprint.ts";
+import { benchHardware } from "./hardware.ts";
 import { benchMemory } from "./memory.ts";
 import { benchNoise } from "./noise.ts";
 import type { Bench } from "./render-table.ts";
@@ -19,6 +20,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   blobs: benchBlobs,
   sizes: benchSizes,
   controller: benchController,
+  hardware: benchHardware,
   footprint: benchFootprint,
   noise: benchNoise,
 };
