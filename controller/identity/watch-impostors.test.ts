@@ -26,7 +26,8 @@ beforeEach(async () => {
   inventory = await openInventory({ path: join(directory, "inventory.db"), now: () => now });
   const fields = { kernelArguments: [], overlays: [], runtimeOverlays: [], tags: {}, devices: [] };
   await inventory.addNodes([{ name: C001, fields }], ROOT);
-  [events, shown] = [[], new Map()];
+  events = [];
+  shown = new Map();
 });
 afterEach(async () => {
   await inventory[Symbol.asyncDispose]();
@@ -62,7 +63,8 @@ test("an attempt is an event and an alert that survives a restart; the same agai
     "10.77.0.10 (52:54:00:00:00:01, serial S [31m) claimed to be c001, which it is not, with a one-time token";
   expect(events.slice(1)).toEqual([`impostor: ${WHAT}`, `impostor: ${latest}`]);
   expect(await kept()).toEqual([latest]);
-  using _again = await start();
+  using again = await start();
+  expect(again).toBeDefined();
   expect([...shown]).toMatchObject([["c001", { kind: "impostor", what: latest, at: now }]]);
 });
 
@@ -88,7 +90,8 @@ test("an alert goes by itself after a day without another attempt, also while mu
   expect(shown.get("c001")).toMatchObject({ what: WHAT });
   still[Symbol.dispose]();
   now = new Date(now.getTime() + 1);
-  using _gone = await start();
+  using gone = await start();
+  expect(gone).toBeDefined();
   expect([shown.get("c001"), await kept()]).toEqual([undefined, []]);
 });
 

@@ -20,7 +20,7 @@ export interface ImpostorAttempt {
 /** Tells people of impostors, and remembers which nodes had one. */
 export interface ImpostorWatch extends Disposable {
   /** Never throws; the same attempt again is told once in ten minutes. */
-  seen(attempt: ImpostorAttempt): void;
+  readonly seen: (attempt: ImpostorAttempt) => void;
   /** What was told is settled. Returns the nodes that had an alert. */
   clear(names: readonly NodeName[], author: Author): Promise<readonly NodeName[]>;
 }

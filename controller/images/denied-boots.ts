@@ -5,7 +5,7 @@ import type { DeniedBoot } from "../inventory/inventory.ts";
 export interface DeniedBoots {
   /** Adds to them; whatever is under way for one of them ends. */
   deny(boots: readonly DeniedBoot[]): void;
-  find(node: NodeName, bootId: string): DeniedBoot | undefined;
+  readonly find: (node: NodeName, bootId: string) => DeniedBoot | undefined;
   /** Calls `end` when the boot is denied; at once if it is already. Disposing ends the watch. */
   watch(node: NodeName, bootId: string, end: (boot: DeniedBoot) => void): Disposable;
   /** Those that still matter. */

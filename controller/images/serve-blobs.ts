@@ -92,12 +92,14 @@ async function sendBlob(
     });
   }
   const ended = new AbortController();
-  using _watch = serving.denied.watch(node, bootId, ({ why }) => {
+  using stack = new DisposableStack();
+  const watch = serving.denied.watch(node, bootId, ({ why }) => {
     ended.abort(new MusterError({ code: "certificate-refused", what: why, fix: "restart the machine" }));
     setTimeout(() => {
       serving.cut(call.getPeer());
     }, CUT_AFTER_MS).unref();
   });
+  stack.use(watch);
   ended.signal.throwIfAborted();
   const file = await openBlob(blobPath(serving.blobRoot, ticket.digest), ticket.digest);
   try {
@@ -124,6 +126,7 @@ async function pump(
   pool: Buffer[],
 ): Promise<void> {
   const { call, file, offset, size, digest, signal } = transfer;
+  const hasEnded = (): boolean => call.cancelled || signal.aborted;
   const buffers = [take(pool), take(pool)] as const;
   const stopped = new Promise<void>((resolve) => {
     call.once("cancelled", resolve);
@@ -134,12 +137,12 @@ async function pump(
   });
   let sent: Promise<void> = Promise.resolve();
   try {
-    for (let at = offset, turn = 0; at < size && !call.cancelled && !signal.aborted; turn ^= 1) {
+    for (let at = offset, turn = 0; at < size && !hasEnded(); turn ^= 1) {
       const buffer = buffers[turn === 0 ? 0 : 1];
       const length = Math.min(CHUNK_BYTES, size - at);
       await readFully(file, buffer, length, at, digest);
       await Promise.race([sent, stopped]);
-      if (signal.aborted) return;
+      if (hasEnded()) return;
       sent = write(call, encodeInPlace(buffer, length));
       at += length;
     }

@@ -371,7 +371,7 @@ describe("a certificate", () => {
 describe.each([
   ["revoked", revoke, "c001 was revoked by root: stolen"],
   ["deleted", () => controller.inventory.deleteNodes([C001], ROOT), "c001 was deleted"],
-  ["enrolled again elsewhere", async () => void (await enrolledAgain()), "c001 has enrolled again since"],
+  ["enrolled again elsewhere", enrolledAgain, "c001 has enrolled again since"],
 ])("a node that was %s", (_title, end, why) => {
   test("loses its session in the middle, and is told why", async () => {
     const node = await upNode();
