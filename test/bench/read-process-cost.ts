@@ -51,3 +51,15 @@ export async function readVoluntarySwitches(pid: number): Promise<number> {
   );
   return counts.reduce((sum, one) => sum + one, 0);
 }
+
+/** CPU milliseconds of a process so far, to the microsecond: the first field of each thread's schedstat (sched-stats.rst). */
+export async function readCpuMilliseconds(pid: number): Promise<number> {
+  const threads = await readdir(`/proc/${pid}/task`);
+  const times = await Promise.all(
+    threads.map(async (thread) => {
+      const text = await readFile(`/proc/${pid}/task/${thread}/schedstat`, "utf8").catch(() => "0");
+      return Number(text.split(" ")[0]) / 1e6;
+    }),
+  );
+  return times.reduce((sum, one) => sum + one, 0);
+}

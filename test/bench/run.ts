@@ -6,10 +6,12 @@ import { gainLabPrivileges } from "../lab/gain-lab-privileges.ts";
 import { benchBlobs } from "./blobs.ts";
 import { benchBoot } from "./boot.ts";
 import { benchController } from "./controller.ts";
+import { benchFleet, benchLargeFleet } from "./fleet.ts";
 import { benchFootprint } from "./footprint.ts";
 import { benchHardware } from "./hardware.ts";
 import { benchMemory } from "./memory.ts";
 import { benchNoise } from "./noise.ts";
+import { benchOverlay } from "./overlay.ts";
 import type { Bench } from "./render-table.ts";
 import { benchSizes } from "./sizes.ts";
 
@@ -23,6 +25,9 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   hardware: benchHardware,
   footprint: benchFootprint,
   noise: benchNoise,
+  overlay: benchOverlay,
+  fleet: benchFleet,
+  "fleet-10000": benchLargeFleet,
 };
 
 /** `npm run bench [-- NAME...]`: measures, and prints tables in Markdown; how far it is goes to standard error. */

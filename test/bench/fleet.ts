@@ -1,0 +1,140 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { type Cluster, openCluster, writeOverlay } from "../e2e/cluster.ts";
+import { type Fleet, openFleet } from "../fleet/open-fleet.ts";
+import { listProcessesIn } from "../lab/network-namespace.ts";
+import { readCpuSeconds, readMemory } from "./read-process-cost.ts";
+import { type Bench, renderMegabytes, renderSpread, renderTable } from "./render-table.ts";
+
+/** Two heartbeats of every node. */
+const IDLE_MS = 60_000;
+const CHANGES = 5;
+const DEADLINE_MS = 900_000;
+
+/** What one controller does for 1 and for 2,000 nodes: the agents run on the same machine and take as much again. */
+export const benchFleet: Bench = async (say) =>
+  renderRuns([await measureFleet(1, say), await measureFleet(2000, say)]);
+
+/** The same with 10,000. */
+export const benchLargeFleet: Bench = async (say) => renderRuns([await measureFleet(10_000, say)]);
+
+interface Run {
+  readonly nodes: number;
+  readonly rows: readonly (readonly [what: string, measured: string])[];
+}
+
+async function measureFleet(count: number, say: (line: string) => void): Promise<Run> {
+  await using cluster = await openCluster();
+  const rootfs = await writeOverlay(cluster, "bench", [{ path: "etc/bench/word", text: "0\n" }]);
+  const empty = await readController(cluster);
+  say(`${count} nodes: boot`);
+  const started = Date.now();
+  await using fleet = await openFleet(cluster, count, { runtimeOverlays: ["bench"] });
+  const connected = await fleet.until("all to connect", ({ sessions }) => sessions === count, DEADLINE_MS);
+  const booted = await readController(cluster);
+  await fleet.until("their hardware", ({ hardware }) => hardware >= count, DEADLINE_MS);
+  await fleet.until("their overlay", ({ overlays }) => isOn(overlays, count), DEADLINE_MS);
+  say(`${count} nodes: idle`);
+  const idleFrom = await readController(cluster);
+  await sleep(IDLE_MS);
+  const idleTo = await readController(cluster);
+  say(`${count} nodes: change the overlay`);
+  const changes = await timeChanges(fleet, join(rootfs, "etc/bench/word"), count);
+  const changed = await readController(cluster);
+  say(`${count} nodes: kill the controller`);
+  const back = await timeReturn(cluster, fleet, count);
+  const seconds = (connected.lastWelcomeAtMs - started) / 1000;
+  return {
+    nodes: count,
+    rows: [
+      ["from powered on to all connected, s", seconds.toFixed(1)],
+      ["enrolments per second", (count / seconds).toFixed(0)],
+      ["CPU of musterd per boot, ms", per(booted.cpuSeconds - empty.cpuSeconds, count)],
+      ["musterd without nodes: anonymous memory, MB", renderMegabytes(empty.anonymousBytes)],
+      ["musterd with all idle: anonymous memory, MB", renderMegabytes(idleTo.anonymousBytes)],
+      ["- resident, MB", renderMegabytes(idleTo.residentBytes)],
+      ["- per session, kB", ((idleTo.anonymousBytes - empty.anonymousBytes) / count / 1000).toFixed(0)],
+      ["musterd idle: CPU ms per second", per(idleTo.cpuSeconds - idleFrom.cpuSeconds, IDLE_MS / 1000)],
+      [`overlay changed to applied on the last node, s, ${CHANGES} changes`, renderSpread(changes, 2)],
+      [
+        "- CPU of musterd per change and node, ms",
+        per(changed.cpuSeconds - idleTo.cpuSeconds, CHANGES * count),
+      ],
+      ["musterd killed and started: all sessions back, s", back.seconds.toFixed(1)],
+      ["- CPU of musterd per session, ms", per(back.cpuSeconds, count)],
+    ],
+  };
+}
+
+/** Seconds from the file on the controller's disk to the last node that has it. */
+async function timeChanges(fleet: Fleet, path: string, count: number): Promise<readonly number[]> {
+  const times: number[] = [];
+  for (let change = 1; change <= CHANGES; change++) {
+    const before = fleet.report.overlays;
+    const at = Date.now();
+    await writeFile(path, `${change}\n`);
+    const { lastAppliedAtMs } = await fleet.until(
+      "all to have the change",
+      ({ overlays }) => isOn(overlays, count) && !Object.keys(overlays).some((digest) => digest in before),
+      DEADLINE_MS,
+    );
+    times.push((lastAppliedAtMs - at) / 1000);
+  }
+  return times;
+}
+
+async function timeReturn(
+  { lab, controller }: Cluster,
+  fleet: Fleet,
+  count: number,
+): Promise<{ readonly seconds: number; readonly cpuSeconds: number }> {
+  const { welcomes } = fleet.report;
+  await controller.kill9();
+  await fleet.until("the sessions to end", ({ sessions }) => sessions === 0, DEADLINE_MS);
+  const started = Date.now();
+  await controller.start();
+  const back = await fleet.until(
+    "all to be back",
+    (report) => report.sessions === count && report.welcomes >= welcomes + count,
+    DEADLINE_MS,
+  );
+  const { cpuSeconds } = await readController({ lab });
+  return { seconds: (back.lastWelcomeAtMs - started) / 1000, cpuSeconds };
+}
+
+async function readController({
+  lab,
+}: Pick<Cluster, "lab">): Promise<Awaited<ReturnType<typeof readMemory>> & { readonly cpuSeconds: number }> {
+  return {
+    ...(await readMemory(await findMusterd(lab))),
+    cpuSeconds: await readCpuSeconds([await findMusterd(lab)]),
+  };
+}
+
+/** The process of a lab's controller that has the sessions. */
+export async function findMusterd({ namespacePath }: Cluster["lab"]): Promise<number> {
+  for (const pid of await listProcessesIn(namespacePath)) {
+    const { name } = await readMemory(pid).catch(() => ({ name: "" }));
+    if (name.endsWith("/musterd.mjs")) return pid;
+  }
+  throw new Error("no musterd runs in the lab");
+}
+
+function isOn(overlays: Readonly<Record<string, number>>, count: number): boolean {
+  const [all, ...others] = Object.values(overlays);
+  return all === count && others.length === 0;
+}
+
+function per(seconds: number, count: number): string {
+  return ((seconds * 1000) / count).toFixed(2);
+}
+
+function renderRuns(runs: readonly Run[]): string {
+  const [first] = runs;
+  return renderTable(
+    ["one controller", ...runs.map(({ nodes }) => (nodes === 1 ? "1 node" : `${nodes} nodes`))],
+    (first?.rows ?? []).map(([what], index) => [what, ...runs.map(({ rows }) => rows[index]?.[1] ?? "")]),
+  );
+}
