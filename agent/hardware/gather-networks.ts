@@ -1,8 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-
-import { readMacAddress } from "#proto/contract/mac-address.ts";
 import type { HardwareReport } from "#proto/contract/hardware-report.ts";
+import { readMacAddress } from "#proto/contract/mac-address.ts";
 
 import type { HardwarePaths } from "./hardware-paths.ts";
 import { known, listNames, pciAddressOf, readLinkName, readNumber, readText } from "./read-sysfs.ts";

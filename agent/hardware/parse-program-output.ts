@@ -1,5 +1,5 @@
-import { readMacAddress } from "#proto/contract/mac-address.ts";
 import type { HardwareReport } from "#proto/contract/hardware-report.ts";
+import { readMacAddress } from "#proto/contract/mac-address.ts";
 
 /** "firmware-version: 16.35.2000 (DEL0000000004)" of `ethtool -i`; undefined: the driver does not tell. */
 export function parseEthtoolFirmware(text: string): string | undefined {

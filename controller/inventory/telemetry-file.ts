@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync } from "node:fs";
 
 import Sqlite from "better-sqlite3";
-
+import type { LogLine } from "../events/log-history.ts";
 import type {
   BootFailure,
   BootOutcome,
@@ -10,7 +10,6 @@ import type {
   Severity,
   StageRecord,
 } from "../events/telemetry.ts";
-import type { LogLine } from "../events/log-history.ts";
 import { type LogTable, openLogTable } from "./log-table.ts";
 import { reserveSpace } from "./reserve-space.ts";
 import { openSeenTable, type SeenTable } from "./seen-table.ts";
