@@ -46,7 +46,10 @@ export async function watchImpostors(parts: {
   const { inventory, telemetry, fleet, now } = parts;
   const alerts = new Map<NodeName, NodeAlert>();
   const told = new Map<string, number>();
+  let written: Promise<unknown> = Promise.resolve();
   const clear = async (names: readonly NodeName[], author: Author): Promise<readonly NodeName[]> => {
+    // An alert on its way to the disk must not arrive after it was cleared.
+    await written;
     const cleared = (await inventory.clearAlerts(names, author)).map(({ node }) => node);
     for (const node of cleared) {
       alerts.delete(node);
@@ -104,7 +107,7 @@ export async function watchImpostors(parts: {
       alerts.set(node, alert);
       fleet.alerted(node, alert);
       // Deleted meanwhile, or a full disk: the event is there, and the memory of this process.
-      inventory.putAlert(alert).catch(() => undefined);
+      written = Promise.all([written, inventory.putAlert(alert).catch(() => undefined)]);
     },
     [Symbol.dispose]: () => {
       clearInterval(timer);
