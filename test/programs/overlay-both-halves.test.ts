@@ -7,7 +7,9 @@ import { expect, test } from "vitest";
 import { keepRuntimeOverlay, type RuntimeOverlay } from "../../agent/overlays/keep-runtime-overlay.ts";
 import { openControllerLink } from "../../agent/session/controller-link.ts";
 import { runSession } from "../../agent/session/run-session.ts";
+import { planConnectionLimits } from "../../controller/api/admit-connections.ts";
 import { openBlobStore } from "../../controller/images/open-blob-store.ts";
+import { startBlobWorkers } from "../../controller/images/start-blob-workers.ts";
 import {
   type NodeOverlay,
   type RuntimeOverlays,
@@ -16,10 +18,13 @@ import {
 import { bootNode } from "../fixtures/booted-node.ts";
 import { startLoopbackController } from "../fixtures/controller-on-loopback.ts";
 
+const BLOB_WORKER = "controller/images/blob-worker.ts";
+const TICKET_KEY = Buffer.alloc(32, 7);
+
 /** The agent's own code on a root of its own, and the controller's, with everything real between them. */
 interface Halves extends AsyncDisposable {
   /** Writes a file of the overlay on the controller. */
-  put(path: string, content: string): Promise<void>;
+  put(path: string, content: string | Buffer): Promise<void>;
   remove(path: string): Promise<void>;
   /** On the node. */
   read(path: string): Promise<string | undefined>;
@@ -33,7 +38,7 @@ async function startHalves(onDrift: "repair" | "report"): Promise<Halves> {
   const directory = await mkdtemp(join(tmpdir(), "muster-halves-"));
   const nodeRoot = join(directory, "root");
   await mkdir(join(nodeRoot, "etc"), { recursive: true });
-  const put = async (path: string, content: string): Promise<void> => {
+  const put = async (path: string, content: string | Buffer): Promise<void> => {
     await mkdir(dirname(join(directory, "overlays/base", path)), { recursive: true });
     await writeFile(join(directory, "overlays/base", path), content);
   };
@@ -46,13 +51,23 @@ async function startHalves(onDrift: "repair" | "report"): Promise<Halves> {
       overlays = await serveRuntimeOverlays({
         ...{ ...site, root: join(directory, "overlays"), blobs, ticketSeconds: 60 },
         settings: { schedule: "0 0 1 1 *", jitterSeconds: 0, onDrift, runtime: ["base"] },
-        ticketKey: Buffer.alloc(32, 7),
+        ticketKey: TICKET_KEY,
         onBug: (error) => bugs.push(error),
       });
       return [overlays];
     },
   });
-  const node = await bootNode(controller);
+  const server = await controller.authority.issueServer({ names: ["localhost"], addresses: ["127.0.0.1"] });
+  const workers = await startBlobWorkers({
+    ...{ program: BLOB_WORKER, count: 1, denied: [], telemetry: controller.telemetry },
+    config: {
+      ...{ ...server, address: "127.0.0.1", port: 0, caPem: controller.authority.certificatePem },
+      ...{ ticketKey: TICKET_KEY, blobRoot: join(directory, "blobs"), limits: planConnectionLimits(256, 1) },
+    },
+    onLimited: () => undefined,
+    onBug: (error) => bugs.push(error),
+  });
+  const node = await bootNode(controller, { blobAddresses: [`127.0.0.1:${workers.port}`] });
   const stop = new AbortController();
   const { link, sessions } = openControllerLink(node.host.log);
   const agent = keepRuntimeOverlay({ ...node.host, root: nodeRoot }, link, stop.signal);
@@ -67,6 +82,7 @@ async function startHalves(onDrift: "repair" | "report"): Promise<Halves> {
       stop.abort();
       await Promise.all([session, agent.ended]);
       await node[Symbol.asyncDispose]();
+      await workers[Symbol.asyncDispose]();
       await controller[Symbol.asyncDispose]();
       overlays?.[Symbol.dispose]();
       await rm(directory, { recursive: true, force: true });
@@ -75,6 +91,7 @@ async function startHalves(onDrift: "repair" | "report"): Promise<Halves> {
   };
 }
 
+const LARGE_BYTES = 20_000_000;
 const SOON = { timeout: 10_000, interval: 10 };
 
 test("a file that changes, comes and goes on the controller does so on the node, with its command, within a second or two", async () => {
@@ -137,3 +154,17 @@ test("a command that fails leaves the files, and is shown until the next update"
   await expect.poll(() => halves.status()?.verdict, SOON).toBe("current");
   expect((await halves.eventKinds()).filter((kind) => kind === "reaction-failed")).toHaveLength(1);
 });
+
+test("a large file comes from the blob servers, whole, and again when it changed", async () => {
+  await using halves = await startHalves("repair");
+  await expect.poll(() => halves.status()?.verdict, SOON).toBe("current");
+  for (const fill of ["a", "b"]) {
+    await halves.put("rootfs/opt/large", Buffer.alloc(LARGE_BYTES, fill));
+    const content = async (): Promise<string> => {
+      const text = await halves.read("opt/large");
+      return `${text?.length ?? 0} ${text?.at(0) ?? ""} ${text?.at(-1) ?? ""}`;
+    };
+    await expect.poll(content, SOON).toBe(`${LARGE_BYTES} ${fill} ${fill}`);
+  }
+  await expect.poll(() => halves.status()?.verdict, SOON).toBe("current");
+}, 30_000);
