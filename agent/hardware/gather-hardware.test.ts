@@ -276,6 +276,7 @@ test("a GPU without a driver is told by its PCI id, and Slurm finds none", async
 
 test("Slurm's plugins name GPUs by model and count them by type, in the order of their PCI addresses", async () => {
   await using tree = await makeHardwareTree("made-by-hand");
+  await tree.put("sys/class/kfd/kfd/topology/nodes/0/gpu_id", "0\n");
   const nvidia = [
     { name: "gpu", type: "nvidia_a100-sxm4-40gb", count: 2, files: "/dev/nvidia[0-1]" },
     { name: "gpu", type: "tesla_v100-pcie-16gb", count: 1, files: "/dev/nvidia2" },

@@ -31,7 +31,8 @@ export function gatherSlurmGpus(root: string): readonly SlurmGpus[] {
         ...(minor === undefined ? {} : { file: `/dev/nvidia${minor}` }),
       };
     });
-  const amd = gatherGpus(paths, gatherPci(paths))
+  // Going through all PCI devices takes longer than all the rest: only where ROCm's driver is at work.
+  const amd = (existsSync(paths.kfdNodes) ? gatherGpus(paths, gatherPci(paths)) : [])
     .filter(({ vendor, device }) => vendor === "amd" && device !== undefined)
     // Without a name the kernel knows only the PCI id, which is no name to Slurm.
     .map(
