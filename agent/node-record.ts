@@ -36,6 +36,8 @@ export async function storeStages(paths: HostPaths, stages: readonly StageTiming
 export async function readNodeRecord(
   paths: HostPaths,
 ): Promise<{ readonly node: NodeRecord; readonly stages: readonly StageTiming[] }> {
-  const [node, stages] = await Promise.all([readFile(paths.node, "utf8"), readFile(paths.stages, "utf8")]);
+  // One after the other: what is said to be missing is then always the same.
+  const node = await readFile(paths.node, "utf8");
+  const stages = await readFile(paths.stages, "utf8");
   return { node: JSON.parse(node) as NodeRecord, stages: JSON.parse(stages) as StageTiming[] };
 }
