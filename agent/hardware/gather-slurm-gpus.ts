@@ -32,7 +32,7 @@ export function gatherSlurmGpus(root: string): readonly SlurmGpus[] {
       };
     });
   // Going through all PCI devices takes longer than all the rest: only where ROCm's driver is at work.
-  const amd = (existsSync(paths.kfdNodes) ? gatherGpus(paths, gatherPci(paths)) : [])
+  const amd = (existsSync(paths.kfd) ? gatherGpus(paths, gatherPci(paths)) : [])
     .filter(({ vendor, device }) => vendor === "amd" && device !== undefined)
     // Without a name the kernel knows only the PCI id, which is no name to Slurm.
     .map(

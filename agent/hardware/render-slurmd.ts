@@ -43,7 +43,7 @@ export function renderSlurmd(output: SlurmdOutput): string {
 }
 
 /** Slurm's short host name (gethostname_short): nothing else about it is changed. */
-export function cutAtDot(name: string): string {
+function cutAtDot(name: string): string {
   const [short = ""] = name.split(".");
   return short;
 }
