@@ -1,13 +1,13 @@
 import { MusterError } from "#proto/contract/muster-error.ts";
 import type { ReactionResult } from "#proto/gen/muster/v1/overlay.ts";
 
-import type { ContentStore, FileContent } from "./content-store.ts";
+import { type ContentStore, type FileContent, isFull } from "./content-store.ts";
 import { gatherOverlayFacts, type OverlayFacts } from "./gather-overlay-facts.ts";
 import {
   differenceOf,
+  type PlannedDrift,
   planDetour,
   planOverlayUpdate,
-  type PlannedDrift,
   type UpdatePlan,
 } from "./plan-overlay-update.ts";
 import { prepareOverlayUpdate, requireRoom } from "./prepare-overlay-update.ts";
@@ -157,6 +157,7 @@ async function pass(
     steps: plan.steps,
     changed: plan.changed,
     reactions,
+    attempts: 0,
   } as const;
   await files.writeJournal(journal);
   const completed = await completeUpdate(host, files, journal, signal);
@@ -257,7 +258,11 @@ async function recordFingerprints(
       next[found.place] = { key, fingerprint: found.fingerprint };
     }
   }
-  if (JSON.stringify(next) !== JSON.stringify(before)) await files.writeFingerprints(next);
+  if (JSON.stringify(next) === JSON.stringify(before)) return;
+  await files.writeFingerprints(next).catch((error: unknown) => {
+    // They only spare reading: an update that is in place has not failed for want of them.
+    if (!isFull(error)) throw error;
+  });
 }
 
 /** All but the device, which overlayfs may change, and ctime, which a rename changes. */

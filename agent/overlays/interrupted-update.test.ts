@@ -11,27 +11,27 @@ import { makeOverlayNode, type OverlayNode, overlayOf, type Wanted } from "./tes
 const IMAGE: Wanted = {
   "/etc/motd": { file: "image", mode: 0o640, uid: 2 },
   "/etc/hosts": "image hosts",
-  "/etc/localtime": { link: "/usr/share/zoneinfo/UTC" },
+  "/etc/localtime": { linkTo: "/usr/share/zoneinfo/UTC" },
   "/etc/stale": "image stale",
   "/etc/repos/a": "image a",
   "/etc/repos/sub/b": "image b",
   "/usr/lib/keep": "k",
-  "/lib": { link: "usr/lib" },
+  "/lib": { linkTo: "usr/lib" },
 };
 const OLD: Wanted = {
   "/etc/motd": "old motd",
   "/etc/hosts": "old hosts",
   "/etc/ours": "old ours",
   "/etc/tofile/x": "old x",
-  "/etc/link": { link: "one" },
+  "/etc/link": { linkTo: "one" },
   "/lib/rule": { file: "old rule", xattrs: { "trusted.a": "b" } },
 };
 const NEW: Wanted = {
   "/etc/motd": { file: "new motd", mode: 0o600, uid: 7 },
   "/etc/stale": { gone: true },
-  "/etc/ours": { link: "ours now a link" },
+  "/etc/ours": { linkTo: "ours now a link" },
   "/etc/tofile": "new file",
-  "/etc/link": { link: "two" },
+  "/etc/link": { linkTo: "two" },
   "/etc/repos": { directory: true, clears: true, mode: 0o700 },
   "/etc/repos/site": "new site",
   "/opt/deep/er/file": "new deep",
@@ -45,7 +45,7 @@ function endingAt(last: number, disk: NodeDisk): NodeDisk {
   const looks = ["lstat", "readlink", "readdir", "readFile", "digestOf", "availableBytes", "readXattrs"];
   return new Proxy(disk, {
     get: (target, name: keyof NodeDisk) => {
-      const effect = target[name] as (...args: unknown[]) => Promise<unknown>;
+      const effect = Reflect.get(target, name) as (...args: unknown[]) => Promise<unknown>;
       return async (...args: unknown[]) => {
         if (count > last) throw new Error("ended");
         if (!looks.includes(name) && count++ === last) {

@@ -287,7 +287,7 @@ test("without a controller for several intervals drift is repaired on schedule, 
 
 test("of versions that come faster than they are applied the last one stands", async () => {
   await using controller = await startController(overlayOf({ "/etc/v": "0" }));
-  await using _node = await startNode(controller.address, root);
+  await using node = await startNode(controller.address, root);
   await until(() => controller.statuses().length > 0, "a status");
   for (let version = 1; version <= 20; version++) {
     controller.overlay = overlayOf({ "/etc/v": String(version) });
@@ -295,5 +295,6 @@ test("of versions that come faster than they are applied the last one stands", a
   }
   await until(() => controller.statuses().at(-1)?.digest === controller.overlay.digest, "the last version");
   expect(await readFile(at("/etc/v"), "utf8")).toBe("20");
+  expect(await node.overlay.verify(never)).toEqual([]);
   expect(controller.statuses().filter(({ failure }) => failure !== undefined)).toEqual([]);
 });

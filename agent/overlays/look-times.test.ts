@@ -12,12 +12,13 @@ afterEach(() => {
 test("looks come at the schedule's moments, later by the node's share of the jitter, with one timer", async () => {
   const looks: string[] = [];
   const jitterMs = planLookJitterMs("c001", 60);
-  using _times = openLookTimes({ cron: "*/5 * * * *", jitterSeconds: 60 }, "c001", () => {
+  const times = openLookTimes({ cron: "*/5 * * * *", jitterSeconds: 60 }, "c001", () => {
     looks.push(new Date(Date.now() - jitterMs).toISOString());
   });
   expect(vi.getTimerCount()).toBe(1);
   await vi.advanceTimersByTimeAsync(15 * 60_000);
   expect(vi.getTimerCount()).toBe(1);
+  times[Symbol.dispose]();
   expect(looks).toEqual(["2026-01-02T03:05:00.000Z", "2026-01-02T03:10:00.000Z", "2026-01-02T03:15:00.000Z"]);
 });
 

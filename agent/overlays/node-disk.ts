@@ -26,7 +26,7 @@ import {
   unlink,
 } from "node:fs/promises";
 
-import type { XattrTool, XattrsByPath } from "./extended-attributes.ts";
+import type { XattrsByPath, XattrTool } from "./extended-attributes.ts";
 import { type Mount, mountOf, parseMountInfo } from "./parse-mount-info.ts";
 
 /** What a path is. */

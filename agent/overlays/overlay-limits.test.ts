@@ -1,12 +1,10 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { copyFile, lstat, mkdir, open, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { afterEach, beforeEach, expect, test } from "vitest";
 
-import { runCommand } from "#proto/host/run-command.ts";
+import { runCommand, startDaemon } from "#proto/host/run-command.ts";
 
 import { makeOverlayNode, type OverlayNode, overlayOf, type Wanted } from "./testing/overlay-node.ts";
 
@@ -122,7 +120,7 @@ test("other file systems get their files whole too, and what was covered there c
   await node.lay({
     "/srv/data/image": { file: "i", mode: 0o604, uid: 4 },
     "/srv/data/dir/sub/file": "f",
-    "/srv/data/link": { link: "image" },
+    "/srv/data/link": { linkTo: "image" },
   });
   const before = await node.tree();
   await node.apply(
@@ -165,12 +163,11 @@ test("a program that runs is replaced, and runs on", async () => {
   await mkdir(at("/usr/bin"), { recursive: true });
   await copyFile("/bin/sleep", at("/usr/bin/tool"));
   await runCommand({ program: "chmod", args: ["755", at("/usr/bin/tool")] });
-  const running = spawn(at("/usr/bin/tool"), ["60"]);
+  const running = await startDaemon({ program: at("/usr/bin/tool"), args: ["60"], onLine: () => undefined });
   try {
-    await once(running, "spawn");
     await node.apply(overlayOf({ "/usr/bin/tool": { file: "new", mode: 0o755 } }));
     expect(await readFile(at("/usr/bin/tool"), "utf8")).toBe("new");
-    expect(running.exitCode).toBeNull();
+    expect(await readFile(`/proc/${running.pid}/comm`, "utf8")).toBe("tool\n");
     await node.apply(overlayOf({}));
     expect(await readFile(at("/usr/bin/tool"))).toEqual(await readFile("/bin/sleep"));
   } finally {
@@ -185,7 +182,7 @@ test("an agent that is killed at any moment leaves each path whole, and the next
   const other: Wanted = Object.fromEntries(
     Array.from({ length: 30 }, (_, at) => [
       `/etc/f${at}`,
-      at % 3 === 0 ? { link: "x" } : { file: `other ${at} `.repeat(900) },
+      at % 3 === 0 ? { linkTo: "x" } : { file: `other ${at} `.repeat(900) },
     ]),
   );
   await node.lay(Object.fromEntries(Array.from({ length: 10 }, (_, at) => [`/etc/f${at * 3}`, "image"])));
@@ -199,16 +196,20 @@ test("an agent that is killed at any moment leaves each path whole, and the next
   await mkdir(at("/run"));
   await writeFile(overlays, JSON.stringify([one, other]));
   for (let round = 0; round < 25; round++) {
-    const args = [program, node.root, overlays];
-    const agent = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
-    await once(agent.stdout, "data");
-    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const ready = Promise.withResolvers<undefined>();
+    const agent = await startDaemon({
+      program: process.execPath,
+      args: [program, node.root, overlays],
+      onLine: () => {
+        ready.resolve(undefined);
+      },
+    });
+    await ready.promise;
     // Not a wait for something: the moment of death is what is tried.
     setTimeout(() => {
       agent.kill("SIGKILL");
-      resolve(undefined);
     }, Math.random() * 200);
-    await Promise.all([promise, once(agent, "exit")]);
+    expect(await agent.exited).toEqual({ code: null, signal: "SIGKILL" });
     const tree = await node.tree();
     const torn = Object.keys(treeOne).filter(
       (path) => tree[path] !== treeOne[path] && tree[path] !== treeOther[path],

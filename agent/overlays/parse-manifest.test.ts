@@ -1,10 +1,9 @@
 import { expect, test } from "vitest";
 
 import { DriftPolicy, type ManifestEntry } from "#proto/gen/muster/v1/overlay.ts";
-
+import { parseAttributeDump, renderAttributeDump } from "./extended-attributes.ts";
 import { ancestorsOf, parseManifest } from "./parse-manifest.ts";
 import { mountOf, parseMountInfo } from "./parse-mount-info.ts";
-import { parseAttributeDump, renderAttributeDump } from "./extended-attributes.ts";
 
 const DIGEST = `sha256:${"a".repeat(64)}`;
 

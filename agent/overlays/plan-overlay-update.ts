@@ -1,7 +1,7 @@
 import type { OverlayFacts, PlaceFacts } from "./gather-overlay-facts.ts";
+import type { PathStat } from "./node-disk.ts";
 import { ancestorsOf } from "./parse-manifest.ts";
 import { mountOf } from "./parse-mount-info.ts";
-import type { PathStat } from "./node-disk.ts";
 import type {
   AppliedOverlay,
   Attributes,

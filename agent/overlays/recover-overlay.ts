@@ -1,6 +1,7 @@
 import type { ReactionResult } from "#proto/gen/muster/v1/overlay.ts";
 
 import { commitOverlayUpdate, type StepFailure } from "./commit-overlay-update.ts";
+import { isFull } from "./content-store.ts";
 import { planReactions } from "./plan-reactions.ts";
 import { forgetPreparation } from "./prepare-overlay-update.ts";
 import { runReactions } from "./run-reactions.ts";
@@ -44,10 +45,32 @@ export async function completeUpdate(
   const failures = await commitOverlayUpdate(host.disk, journal.steps);
   if (failures.length > 0) await keepWhatStays(files, failures);
   await files.adoptApplied();
-  const reactions = await runReactions(host, planReactions(journal.reactions, journal.changed), signal);
+  const reactions = await react(host, files, journal, signal);
   await files.dropJournal();
   await forget(host, files);
   return { changed: journal.changed, failures, reactions };
+}
+
+/** A reaction that ends the agent (it restarts its unit, or takes its memory) must not end every agent after it. */
+const MOST_ATTEMPTS = 3;
+
+async function react(
+  host: RuntimeHost,
+  files: StateFiles,
+  journal: UpdateJournal,
+  signal: AbortSignal,
+): Promise<readonly ReactionResult[]> {
+  const reactions = planReactions(journal.reactions, journal.changed);
+  if (reactions.length === 0) return [];
+  if (journal.attempts >= MOST_ATTEMPTS) {
+    const failure = `the agent ended ${journal.attempts} times while its reactions ran; they are not tried again`;
+    return reactions.map(({ command }) => ({ command, failure, outputTail: "", durationMs: 0 }));
+  }
+  await files.writeJournal({ ...journal, attempts: journal.attempts + 1 }).catch((error: unknown) => {
+    // On a full disk the count is not worth leaving a service without its new configuration.
+    if (!isFull(error)) throw error;
+  });
+  return runReactions(host, reactions, signal);
 }
 
 async function forget(host: RuntimeHost, files: StateFiles): Promise<void> {

@@ -7,10 +7,11 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Command, runCommandUnchecked } from "#proto/host/run-command.ts";
 
 import { hostPathsAt } from "../host-paths.ts";
+import { convergeOverlay } from "./converge-overlay.ts";
 import { openNodeDisk } from "./node-disk.ts";
 import { runReactions } from "./run-reactions.ts";
 import type { RuntimeHost } from "./runtime-host.ts";
-import { makeOverlayNode, overlayOf } from "./testing/overlay-node.ts";
+import { makeOverlayNode, overlayOf, requestOf } from "./testing/overlay-node.ts";
 
 const never = new AbortController().signal;
 let root: string;
@@ -127,4 +128,24 @@ test("a reaction runs once per update, when a path it names changed, and again w
   expect(outcome.reactions).toMatchObject([{ failure: "" }]);
   await node.look();
   expect(await runs()).toBe(3);
+});
+
+test("a reaction that ends the agent each time is given up after three times", async () => {
+  await using node = await makeOverlayNode();
+  const reactions = [{ globs: ["/etc/a"], command: "true", deadlineSeconds: 5 }];
+  const stop = AbortSignal.abort(new Error("the agent ended"));
+  const overlay = overlayOf({ "/etc/a": "a" }, { reactions });
+  const parts = node.withDisk((disk) => ({
+    ...disk,
+    unlink: (path) => (path.endsWith("update.json") ? Promise.reject(new Error("ended")) : disk.unlink(path)),
+  }));
+  await expect(node.apply(overlay, parts)).rejects.toThrow("ended");
+  const again = (): Promise<unknown> => convergeOverlay(node.parts, requestOf(overlay, node.parts), stop);
+  await expect(again()).rejects.toThrow("the agent ended");
+  await expect(again()).rejects.toThrow("the agent ended");
+  const { reactions: results } = await node.look();
+  expect(results).toMatchObject([
+    { command: "true", failure: "the agent ended 3 times while its reactions ran; they are not tried again" },
+  ]);
+  expect((await node.look()).reactions).toEqual([]);
 });

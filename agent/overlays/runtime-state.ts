@@ -47,13 +47,11 @@ export interface OverlayReaction {
   readonly deadlineSeconds: number;
 }
 
-export type Policy = "repair" | "report";
-
 /** What a manifest asks for, without its digest. */
 export interface WantedOverlay {
   readonly paths: readonly WantedPath[];
   readonly reactions: readonly OverlayReaction[];
-  readonly policy: Policy;
+  readonly policy: "repair" | "report";
 }
 
 /** `applied.json`: everything needed to keep the overlay true and to take it back, without a controller. */
@@ -96,4 +94,6 @@ export interface UpdateJournal {
   /** Absolute on the node: what reactions match. */
   readonly changed: readonly string[];
   readonly reactions: readonly OverlayReaction[];
+  /** How often its reactions were begun. */
+  readonly attempts: number;
 }

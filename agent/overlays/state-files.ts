@@ -1,9 +1,8 @@
 import { dirname } from "node:path";
 
 import type { OverlaySchedule } from "#proto/gen/muster/v1/overlay.ts";
-
-import { ancestorsOf } from "./parse-manifest.ts";
 import { hasErrno, type NodeDisk } from "./node-disk.ts";
+import { ancestorsOf } from "./parse-manifest.ts";
 import {
   type AppliedOverlay,
   type Fingerprints,

@@ -39,9 +39,9 @@ import { openStateFiles } from "../state-files.ts";
 /** An overlay as a test writes it: by path, a file's text, or more. */
 export type Wanted = Readonly<Record<string, string | Partial<WantedEntry>>>;
 
-export interface WantedEntry {
+interface WantedEntry {
   readonly file: string | Buffer;
-  readonly link: string;
+  readonly linkTo: string;
   readonly directory: true;
   readonly gone: true;
   readonly mode: number;
@@ -100,10 +100,10 @@ export function overlayOf(
 }
 
 function kindOf(
-  { file, link, directory, gone }: Partial<WantedEntry>,
+  { file, linkTo, directory, gone }: Partial<WantedEntry>,
   contents: Map<string, Buffer>,
 ): ManifestEntry["kind"] {
-  if (link !== undefined) return { $case: "symlinkTarget", value: link };
+  if (linkTo !== undefined) return { $case: "symlinkTarget", value: linkTo };
   if (directory !== undefined) return { $case: "directory", value: true };
   if (gone !== undefined) return { $case: "deletion", value: true };
   const content = Buffer.from(file ?? "");
@@ -112,7 +112,7 @@ function kindOf(
   return { $case: "file", value: { digest, sizeBytes: content.length } };
 }
 
-export function sha256(content: Uint8Array): string {
+function sha256(content: Uint8Array): string {
   return `sha256:${createHash("sha256").update(content).digest("hex")}`;
 }
 
@@ -198,9 +198,16 @@ export function requestOf(overlay: TestOverlay, parts: OverlayParts): ConvergeRe
 }
 
 async function layOne(path: string, value: Wanted[string]): Promise<void> {
-  const { file = "", link, directory, mode, uid, gid } = typeof value === "string" ? { file: value } : value;
+  const {
+    file = "",
+    linkTo,
+    directory,
+    mode,
+    uid,
+    gid,
+  } = typeof value === "string" ? { file: value } : value;
   await mkdir(dirname(path), { recursive: true });
-  if (link !== undefined) return symlink(link, path);
+  if (linkTo !== undefined) return symlink(linkTo, path);
   if (directory !== undefined) await mkdir(path, { recursive: true });
   else await writeFile(path, file);
   if (uid !== undefined || gid !== undefined) await chown(path, uid ?? 0, gid ?? 0);
