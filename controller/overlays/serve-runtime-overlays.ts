@@ -9,7 +9,7 @@ import { sealBlobTicket } from "../images/blob-tickets.ts";
 import type { Inventory } from "../inventory/inventory.ts";
 import type { LiveSession, SessionListener } from "../sessions/serve-session.ts";
 import { assignOverlays } from "./assign-overlays.ts";
-import { type LibraryTimings, openOverlayLibrary, type OverlayTrouble } from "./open-overlay-library.ts";
+import { type LibraryTimings, type OverlayTrouble, openOverlayLibrary } from "./open-overlay-library.ts";
 import { type BuiltManifest, openRuntimeManifests } from "./open-runtime-manifests.ts";
 import { openUpdateMessages } from "./open-update-messages.ts";
 import {

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { type BlobStore } from "../images/blob-store.ts";
 import { openBlobStore } from "../images/open-blob-store.ts";
-import { openSnapshotReader, type OverlaySnapshot } from "./read-overlay-snapshot.ts";
+import { type OverlaySnapshot, openSnapshotReader } from "./read-overlay-snapshot.ts";
 import { type WatchedOverlay, watchOverlay } from "./watch-overlay.ts";
 
 let root: string;
