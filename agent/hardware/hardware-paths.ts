@@ -24,8 +24,6 @@ export interface HardwarePaths {
   readonly nvidiaGpus: string;
   /** There where the compute half of AMD's driver is at work. */
   readonly kfd: string;
-  /** AMD GPUs as ROCm's driver shows them. */
-  readonly kfdNodes: string;
   /** Where distributions and SchedMD's own packages put Slurm's plugins. */
   readonly slurmPlugins: readonly string[];
   /** The BMC as the kernel's driver shows it; there is none without the driver. */
@@ -53,7 +51,6 @@ export function hardwarePathsAt(root: string): HardwarePaths {
     modules: at("sys/module"),
     nvidiaGpus: at("proc/driver/nvidia/gpus"),
     kfd: at("sys/class/kfd"),
-    kfdNodes: at("sys/class/kfd/kfd/topology/nodes"),
     slurmPlugins: [
       "usr/lib64/slurm",
       "usr/lib/slurm",
