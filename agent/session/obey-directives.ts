@@ -5,7 +5,7 @@ import type { RebootAnswer } from "../reboot/reboot-machine.ts";
 import type { ControllerLink } from "./controller-link.ts";
 
 /** Carries out one kind of directive: lines of its result, or a MusterError. Ends when the signal aborts. */
-export type DirectiveHandler<A> = (action: A, signal: AbortSignal) => Promise<readonly string[]>;
+type DirectiveHandler<A> = (action: A, signal: AbortSignal) => Promise<readonly string[]>;
 
 /** Who does what. */
 export interface DirectiveHandlers {
