@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import type { SlurmHardware } from "#proto/contract/hardware-report.ts";
@@ -10,7 +9,7 @@ import { gatherTopologyFiles } from "./gather-topology-files.ts";
 import { parsePageSize } from "./parse-page-size.ts";
 import { planRealMemory } from "./plan-memory-size.ts";
 import { planSlurmTopology } from "./plan-slurm-hardware.ts";
-import { readBytes } from "./read-sysfs.ts";
+import { readBytes, readText } from "./read-sysfs.ts";
 import type { SlurmGpus } from "./slurm-gpus.ts";
 import type { SlurmVersion } from "./slurm-version.ts";
 
@@ -49,10 +48,9 @@ export async function gatherSlurmHardware(
 
 function readRealMemory(root: string): number {
   const path = join(root, "proc/meminfo");
-  try {
-    const total = parseMemInfo(readFileSync(path, "utf8"), "MemTotal");
-    return planRealMemory(total, parsePageSize(readBytes(join(root, "proc/self/auxv"))));
-  } catch (cause) {
-    throw new MusterError({ code: "hardware-unreadable", what: `cannot read ${path}`, cause });
+  const total = parseMemInfo(readText(path) ?? "", "MemTotal");
+  if (total === 0) {
+    throw new MusterError({ code: "hardware-unreadable", what: `${path} does not tell the size of memory` });
   }
+  return planRealMemory(total, parsePageSize(readBytes(join(root, "proc/self/auxv"))));
 }

@@ -84,6 +84,14 @@ describe("muster-agent hardware --root", () => {
     });
   });
 
+  it("says that memory is not told", async () => {
+    rmSync(join(root, "proc/meminfo"));
+    await expect(hardware()).rejects.toMatchObject({
+      code: "hardware-unreadable",
+      message: `${root}/proc/meminfo does not tell the size of memory`,
+    });
+  });
+
   it("prints the inventory as JSON, counted for the Slurm that was asked for", async () => {
     const { out } = await hardware("--json", "--parameters", "numa_node_as_socket");
     const report = JSON.parse(out) as HardwareReport;
