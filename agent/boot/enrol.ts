@@ -9,8 +9,11 @@ import { musterErrorFromGrpc } from "#proto/host/grpc-errors.ts";
 
 import { CHANNEL_OPTIONS, serverCredentials } from "../identity/controller-channel.ts";
 
-/** From the call to the first answer; a controller that accepts connections but hangs is passed over. */
-const FIRST_ANSWER_MS = 20_000;
+/**
+ * From the call to the first answer; a controller that accepts connections but hangs is passed over. One that still has
+ * a session of this node's last boot waits up to 35 s for a sign of life from there before it believes in the restart.
+ */
+const FIRST_ANSWER_MS = 45_000;
 
 /**
  * Asks one controller to be let in. Waits as long as the controller keeps the stream open; `onPending` is
