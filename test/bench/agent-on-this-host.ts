@@ -1,5 +1,6 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { type Daemon, runCommand } from "#proto/host/run-command.ts";
 
@@ -60,7 +61,8 @@ export async function startAgentHere(cluster: Cluster): Promise<Daemon> {
       (await controller.get<{ status: { state: string } }>("/api/v1/nodes/f00001")).status.state === "ready",
     { what: "the agent to be ready", deadlineMs: 30_000, instead: () => lines.slice(-20).join("\n") },
   );
-  await new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
+  const ended = await Promise.race([daemon.exited, sleep(SETTLED_MS)]);
+  if (ended !== undefined) throw new Error(`the agent ended:\n${lines.slice(-20).join("\n")}`);
   return daemon;
 }
 
