@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { openCluster } from "../e2e/cluster.ts";
 import { startAgentHere } from "./agent-on-this-host.ts";
-import { readCpuSeconds, readMemory, readVoluntarySwitches } from "./read-process-cost.ts";
+import { readCpuMilliseconds, readMemory, readVoluntarySwitches } from "./read-process-cost.ts";
 import { type Bench, renderTable } from "./render-table.ts";
 
 /** One look at the runtime overlay and ten heartbeats fall into it, whenever it begins. */
@@ -42,10 +42,10 @@ async function readCosts(pid: number): Promise<
     readonly switches: number;
   }
 > {
-  const [memory, cpuSeconds, switches] = await Promise.all([
+  const [memory, cpuMs, switches] = await Promise.all([
     readMemory(pid),
-    readCpuSeconds([pid]),
+    readCpuMilliseconds(pid),
     readVoluntarySwitches(pid),
   ]);
-  return { ...memory, cpuSeconds, switches, atMs: performance.now() };
+  return { ...memory, cpuSeconds: cpuMs / 1000, switches, atMs: performance.now() };
 }

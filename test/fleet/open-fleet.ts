@@ -8,7 +8,7 @@ import type { Daemon } from "#proto/host/run-command.ts";
 import type { ControllerProcess } from "../lab/controller-process.ts";
 import { LAB_NETWORK, type Lab, stopDaemon } from "../lab/open-lab.ts";
 import { waitFor } from "../lab/wait-for.ts";
-import { FLEET_NETWORK, fleetNode, type FleetReport, type FleetTask } from "./fleet-task.ts";
+import { FLEET_NETWORK, type FleetReport, type FleetTask, fleetNode } from "./fleet-task.ts";
 
 /** Thousands of nodes without machines: the agent's own code, an address, a certificate and a session each. */
 export interface Fleet extends AsyncDisposable {

@@ -6,8 +6,8 @@ import { errorSentence } from "#proto/contract/muster-error.ts";
 import { type AgentMessage, openControllerLink } from "../../agent/session/controller-link.ts";
 import { runSession } from "../../agent/session/run-session.ts";
 import { withSourceAddress } from "./bind-source-address.ts";
-import { fleetNode, type FleetReport, type FleetTask } from "./fleet-task.ts";
-import { bootSimulated, sessionHost, type SimulatedNode, startDuties } from "./simulated-agent.ts";
+import { type FleetReport, type FleetTask, fleetNode } from "./fleet-task.ts";
+import { bootSimulated, type SimulatedNode, sessionHost, startDuties } from "./simulated-agent.ts";
 
 /** The process of some simulated nodes: boots them, keeps their sessions, reports on standard output until SIGTERM. */
 

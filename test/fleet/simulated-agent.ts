@@ -6,20 +6,19 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { parseBootArguments } from "#proto/contract/boot-arguments.ts";
 import { parseMacAddress } from "#proto/contract/mac-address.ts";
-
-import packageJson from "../../package.json" with { type: "json" };
 import type { BootHost } from "../../agent/boot/boot-host.ts";
 import type { BootState } from "../../agent/boot/boot-state.ts";
 import { planStep } from "../../agent/boot/build-root.ts";
 import { connectStep, enrolStep } from "../../agent/boot/join-controller.ts";
 import { openStageClock } from "../../agent/boot/stage-clock.ts";
+import { keepHardwareReported } from "../../agent/hardware/report-hardware.ts";
 import { hostPathsAt } from "../../agent/host-paths.ts";
 import { storeNodeRecord } from "../../agent/node-record.ts";
-import { keepHardwareReported } from "../../agent/hardware/report-hardware.ts";
 import { keepRuntimeOverlay } from "../../agent/overlays/keep-runtime-overlay.ts";
 import type { AgentMessage, ControllerLink } from "../../agent/session/controller-link.ts";
 import { obeyDirectives } from "../../agent/session/obey-directives.ts";
 import type { SessionHost } from "../../agent/session/session-host.ts";
+import packageJson from "../../package.json" with { type: "json" };
 import type { fleetNode } from "./fleet-task.ts";
 
 /** A node without a machine: a directory for its files, an address of its own, and the agent's code. */
