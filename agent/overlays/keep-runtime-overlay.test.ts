@@ -285,6 +285,38 @@ test("without a controller for several intervals drift is repaired on schedule, 
   expect(await node.overlay.verify(never)).toEqual([]);
 });
 
+test("what was put right while no controller answered is told to the next one, once", async () => {
+  const overlay = overlayOf(
+    { "/etc/a": "a", "/etc/b": "b", "/etc/c": "c" },
+    { reactions: [{ globs: ["/etc/a"], command: "echo no; exit 3", deadlineSeconds: 10 }] },
+  );
+  const first = await startController(overlay);
+  await using node = await startNode(first.address, root);
+  await until(() => first.statuses().length > 0, "a status");
+  await first[Symbol.asyncDispose]();
+  for (const path of ["/etc/a", "/etc/b", "/etc/a"]) {
+    await writeFile(at(path), "edited");
+    await until(
+      () => node.overlay.refresh(never).then(([found]) => found === "1 paths changed"),
+      "the repair",
+    );
+  }
+  await using next = await startController(overlay, Number(first.address.split(":")[1]));
+  await until(() => next.statuses().length > 0, "a status for the next controller");
+  const repaired = { what: "content", repaired: true };
+  expect(next.statuses()[0]).toMatchObject({
+    digest: overlay.digest,
+    drift: [
+      { path: "/etc/a", ...repaired },
+      { path: "/etc/b", ...repaired },
+    ],
+    driftCount: 2,
+    reactions: [{ failure: "exit status 3" }],
+  });
+  await node.overlay.refresh(never);
+  await until(() => next.statuses().at(-1)?.driftCount === 0, "the report that all is well");
+});
+
 test("of versions that come faster than they are applied the last one stands", async () => {
   await using controller = await startController(overlayOf({ "/etc/v": "0" }));
   await using node = await startNode(controller.address, root);

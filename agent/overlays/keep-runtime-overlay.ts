@@ -266,11 +266,14 @@ function openReporter(link: ControllerLink): {
   readonly forget: () => void;
 } {
   let last = "";
+  /** What was put right, and what ran, while no controller listened: part of the next status that one gets. */
+  let untold: Pick<ConvergeOutcome, "drift" | "reactions"> = { drift: [], reactions: [] };
   return {
     forget: () => {
       last = "";
     },
-    report: (outcome, wantedDigest) => {
+    report: (looked, wantedDigest) => {
+      const outcome = withUntold(untold, looked);
       const isNothing =
         outcome.digest === "" && outcome.failure === undefined && outcome.changed.length === 0;
       // Before the first answer of the first controller.
@@ -278,9 +281,26 @@ function openReporter(link: ControllerLink): {
       const status = renderStatus(outcome, wantedDigest);
       const said = JSON.stringify({ ...status, changed: 0, reactions: [] });
       if (said === last && outcome.changed.length === 0) return;
-      if (link.send({ $case: "overlayStatus", value: status })) last = said;
+      if (link.send({ $case: "overlayStatus", value: status })) {
+        last = said;
+        untold = { drift: [], reactions: [] };
+      } else {
+        // What was not put right will still be there.
+        const repaired = outcome.drift.filter(({ isRepaired }) => isRepaired);
+        untold = { drift: repaired.slice(-MOST_DRIFT), reactions: outcome.reactions };
+      }
     },
   };
+}
+
+/** What a look found, after what earlier ones found and could tell nobody: of each path the last, of reactions the last run. */
+function withUntold(
+  untold: Pick<ConvergeOutcome, "drift" | "reactions">,
+  looked: ConvergeOutcome,
+): ConvergeOutcome {
+  const drift = new Map([...untold.drift, ...looked.drift].map((each) => [each.path, each]));
+  const reactions = looked.reactions.length > 0 ? looked.reactions : untold.reactions;
+  return { ...looked, drift: [...drift.values()], reactions };
 }
 
 function renderStatus(
