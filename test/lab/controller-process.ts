@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Client } from "undici";
 
 import { MusterError } from "#proto/contract/muster-error.ts";
-import { type CommandResult, type Daemon, runCommandUnchecked } from "#proto/host/run-command.ts";
+import type { CommandResult, Daemon } from "#proto/host/run-command.ts";
 
 import { LAB_NETWORK, type Lab, mountSmallDisk, stopDaemon } from "./open-lab.ts";
 import { waitFor } from "./wait-for.ts";
@@ -39,7 +39,7 @@ export interface ControllerProcess {
   /** SIGKILL to musterd itself; what it had started is left to its own devices. */
   kill9(): Promise<void>;
   restart(): Promise<void>;
-  /** Runs `muster ARGS`; any exit status is a result. */
+  /** Runs `muster ARGS` on the controller's host, so that `muster ssh` gets to nodes; any exit status is a result. */
   muster(
     args: readonly string[],
     options?: { readonly deadlineMs?: number; readonly signal?: AbortSignal },
@@ -166,7 +166,7 @@ class LabController implements ControllerProcess {
     args: readonly string[],
     options: { readonly deadlineMs?: number; readonly signal?: AbortSignal } = {},
   ): Promise<CommandResult> {
-    return runCommandUnchecked(
+    return this.#lab.run(
       {
         program: join(this.#dist, "muster"),
         args,
