@@ -10,6 +10,7 @@ import { type Digest, digestOfHex } from "#proto/contract/digest.ts";
 import { parseMacAddress } from "#proto/contract/mac-address.ts";
 import { MusterError } from "#proto/contract/muster-error.ts";
 import { parseNodeName } from "#proto/contract/node-name.ts";
+import { RuntimeManifest } from "#proto/gen/muster/v1/overlay.ts";
 import {
   BlobsClient,
   type FetchBlobResponse,
@@ -30,6 +31,7 @@ import {
   nodeCredentials,
   startLoopbackController,
   type TestMachine,
+  TICKET_KEY,
 } from "../fixtures/controller-on-loopback.ts";
 import { makeCertificateRequest } from "../fixtures/make-certificate-request.ts";
 import { withSourceAddress } from "../fleet/bind-source-address.ts";
@@ -46,11 +48,10 @@ const [MAC, MAC_2] = ["52:54:00:12:34:56", "52:54:00:12:34:57"];
 const [HOME, ELSEWHERE] = ["127.0.0.1", "127.0.0.9"];
 const [BOOT, OTHER_BOOT] = ["11111111-0000-0000-0000-000000000001", "22222222-0000-0000-0000-000000000002"];
 const ROOT = { user: "root", reason: "stolen" };
-/** The controller of the fixture seals with it. */
-const TICKET_KEY = Buffer.alloc(32, 7);
 const UNREACHABLE = /^(controller-unreachable|certificate-mismatch)$/;
 
 let controller: LoopbackController;
+let directory: string;
 let closers: (() => unknown)[] = [];
 /** Whatever must never be in an event or an error. */
 let secrets: string[] = [];
@@ -58,7 +59,9 @@ let secrets: string[] = [];
 let said: string[] = [];
 
 beforeEach(async () => {
-  controller = await startLoopbackController();
+  directory = await mkdtemp(join(tmpdir(), "muster-impostors-"));
+  const [root, blobRoot] = [join(directory, "overlays"), join(directory, "blobs")];
+  controller = await startLoopbackController({ overlays: { root, blobRoot } });
   await controller.addNode("c001", MAC);
   await controller.addNode("c002", MAC_2);
   [closers, secrets, said] = [[], [], []];
@@ -69,6 +72,7 @@ afterEach(async () => {
   said.push(JSON.stringify(await controller.telemetry.listEvents({ limit: 1000 })));
   const { bugs } = controller;
   await controller[Symbol.asyncDispose]();
+  await rm(directory, { recursive: true });
   expect(bugs).toEqual([]);
   expect(secrets.filter((secret) => said.some((text) => text.includes(secret)))).toEqual([]);
 });
@@ -119,6 +123,9 @@ function tell(error: unknown): string {
   return refusal.code;
 }
 
+type ControllerMessage = NonNullable<ConnectResponse["message"]>;
+type Said<C extends ControllerMessage["$case"]> = Extract<ControllerMessage, { $case: C }>["value"];
+
 /** A session that answers greetings, as agents do. `ended` is the code it ended with. */
 async function openSession(
   { tls, machine }: Booted,
@@ -126,6 +133,8 @@ async function openSession(
 ): Promise<{
   readonly ended: Promise<string>;
   readonly say: (message: ConnectRequest["message"]) => void;
+  /** The next message of this kind. */
+  readonly hear: <C extends ControllerMessage["$case"]>(kind: C) => Promise<Said<C>>;
   /** What an agent does that is stopped. */
   readonly sayGoodbye: () => void;
 }> {
@@ -147,8 +156,16 @@ async function openSession(
         resolve("end");
       });
     });
+    const heard: ControllerMessage[] = [];
+    const hear = async <C extends ControllerMessage["$case"]>(kind: C): Promise<Said<C>> => {
+      const isThat = ({ $case }: ControllerMessage): boolean => $case === kind;
+      await until(() => heard.some(isThat));
+      const [message] = heard.splice(heard.findIndex(isThat), 1);
+      return message?.value as Said<C>;
+    };
     const welcome = new Promise<void>((resolve) => {
       stream.on("data", ({ message }: ConnectResponse) => {
+        if (message !== undefined) heard.push(message);
         if (message?.$case !== "welcome") return;
         say({ $case: "ready", value: { uptimeMs: 60_000, stages: [] } });
         resolve();
@@ -160,7 +177,7 @@ async function openSession(
     say({ $case: "hello", value: hello });
     await Promise.race([welcome, ended]);
     const sayGoodbye = (): void => void stream.end();
-    return { ended, say, sayGoodbye };
+    return { ended, say, hear, sayGoodbye };
   });
 }
 
@@ -430,6 +447,57 @@ test("a revoked node stays in the inventory, and its next boot gets a new identi
   expect(await planOf(next, OTHER_BOOT)).toBe(LET_IN);
 });
 
+describe("a runtime overlay", () => {
+  const small = "the munge key of c002";
+  /** Goes through the blob workers. */
+  const large = randomBytes(4 * 1024 * 1024);
+  const names = ["munge.key", "data"] as const;
+
+  test("is given to the nodes that have it, and to no other that knows the digests of what is in it", async () => {
+    const etc = join(directory, "overlays/secret/rootfs/etc");
+    await mkdir(etc, { recursive: true });
+    await writeFile(join(etc, names[0]), small);
+    await writeFile(join(etc, names[1]), large);
+    secrets.push(small);
+    const node = await controller.inventory.findNode("c002");
+    if (node === undefined) throw new Error("added before");
+    const fields = { ...node, runtimeOverlays: ["secret"] };
+    await controller.inventory.updateNodes([{ name: C002, revision: node.revision, fields }], ROOT);
+    const [thief, owner] = [await openSession(await boot()), await openSession(await boot(BOOT, MAC_2))];
+
+    owner.say({ $case: "checkOverlay", value: { digest: "" } });
+    const { entries } = RuntimeManifest.decode((await owner.hear("overlayUpdate")).manifest);
+    const digests = names.flatMap((name) => {
+      const kind = entries.find(({ path }) => path === `/etc/${name}`)?.kind;
+      return kind?.$case === "file" ? [kind.value.digest] : [];
+    });
+    expect(digests).toHaveLength(2);
+    const ask: ConnectRequest["message"] = { $case: "fetchContents", value: { digests } };
+    owner.say(ask);
+    const theirs = await owner.hear("contents");
+    expect([
+      theirs.contents.map(({ data }) => data.toString()),
+      theirs.blobs.map(({ digest }) => digest),
+    ]).toEqual([[small], [digests[1]]]);
+
+    const nothing = { contents: [], missing: digests, blobs: [] };
+    // Before it was told what it is to have, and after.
+    thief.say(ask);
+    expect(await thief.hear("contents")).toEqual(nothing);
+    thief.say({ $case: "checkOverlay", value: { digest: "" } });
+    const mine = await thief.hear("overlayUpdate");
+    expect([RuntimeManifest.decode(mine.manifest).entries, mine.contents]).toEqual([[], []]);
+    thief.say(ask);
+    expect(await thief.hear("contents")).toEqual(nothing);
+    // What the controller says to one that claims to have it already.
+    thief.say({
+      $case: "checkOverlay",
+      value: { digest: controller.overlays?.statusOf(C002)?.wanted ?? "" },
+    });
+    expect((await thief.hear("overlayUpdate")).contents).toEqual([]);
+  });
+});
+
 describe("blobs", () => {
   const content = randomBytes(64 * 1024 * 1024);
   const digest: Digest = digestOfHex(createHash("sha256").update(content).digest("hex"));
@@ -437,9 +505,8 @@ describe("blobs", () => {
 
   /** Workers as musterd has them, told of denied boots as musterd does. */
   async function serve(): Promise<void> {
-    const directory = await mkdtemp(join(tmpdir(), "muster-impostors-"));
-    closers.push(() => rm(directory, { recursive: true }));
-    const path = blobPath(directory, digest);
+    const blobRoot = join(directory, "served");
+    const path = blobPath(blobRoot, digest);
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, content);
     const server = await controller.authority.issueServer({ names: ["localhost"], addresses: ["127.0.0.1"] });
@@ -449,7 +516,7 @@ describe("blobs", () => {
       config: {
         ...server,
         ...{ address: "127.0.0.1", port: 0, caPem: controller.authority.certificatePem },
-        ...{ ticketKey: TICKET_KEY, blobRoot: directory, limits: planConnectionLimits(256, 2) },
+        ...{ ticketKey: TICKET_KEY, blobRoot, limits: planConnectionLimits(256, 2) },
       },
       denied: await controller.inventory.listDeniedBoots(),
       onLimited: () => undefined,

@@ -8,18 +8,12 @@ import { keepRuntimeOverlay, type RuntimeOverlay } from "../../agent/overlays/ke
 import { openControllerLink } from "../../agent/session/controller-link.ts";
 import { runSession } from "../../agent/session/run-session.ts";
 import { planConnectionLimits } from "../../controller/api/admit-connections.ts";
-import { openBlobStore } from "../../controller/images/open-blob-store.ts";
 import { startBlobWorkers } from "../../controller/images/start-blob-workers.ts";
-import {
-  type NodeOverlay,
-  type RuntimeOverlays,
-  serveRuntimeOverlays,
-} from "../../controller/overlays/serve-runtime-overlays.ts";
+import type { NodeOverlay } from "../../controller/overlays/serve-runtime-overlays.ts";
 import { bootNode } from "../fixtures/booted-node.ts";
-import { startLoopbackController } from "../fixtures/controller-on-loopback.ts";
+import { startLoopbackController, TICKET_KEY } from "../fixtures/controller-on-loopback.ts";
 
 const BLOB_WORKER = "controller/images/blob-worker.ts";
-const TICKET_KEY = Buffer.alloc(32, 7);
 
 /** The agent's own code on a root of its own, and the controller's, with everything real between them. */
 interface Halves extends AsyncDisposable {
@@ -43,26 +37,17 @@ async function startHalves(onDrift: "repair" | "report"): Promise<Halves> {
     await writeFile(join(directory, "overlays/base", path), content);
   };
   await put("rootfs/etc/motd", "hello\n");
-  const blobs = await openBlobStore({ directory: join(directory, "blobs") });
   const bugs: unknown[] = [];
-  let overlays: RuntimeOverlays | undefined;
+  const blobRoot = join(directory, "blobs");
   const controller = await startLoopbackController({
-    openListeners: async (site) => {
-      overlays = await serveRuntimeOverlays({
-        ...{ ...site, root: join(directory, "overlays"), blobs, ticketSeconds: 60 },
-        settings: { schedule: "0 0 1 1 *", jitterSeconds: 0, onDrift, runtime: ["base"] },
-        ticketKey: TICKET_KEY,
-        onBug: (error) => bugs.push(error),
-      });
-      return [overlays];
-    },
+    overlays: { root: join(directory, "overlays"), blobRoot, settings: { onDrift, runtime: ["base"] } },
   });
   const server = await controller.authority.issueServer({ names: ["localhost"], addresses: ["127.0.0.1"] });
   const workers = await startBlobWorkers({
     ...{ program: BLOB_WORKER, count: 1, denied: [], telemetry: controller.telemetry },
     config: {
       ...{ ...server, address: "127.0.0.1", port: 0, caPem: controller.authority.certificatePem },
-      ...{ ticketKey: TICKET_KEY, blobRoot: join(directory, "blobs"), limits: planConnectionLimits(256, 1) },
+      ...{ ticketKey: TICKET_KEY, blobRoot, limits: planConnectionLimits(256, 1) },
     },
     onLimited: () => undefined,
     onBug: (error) => bugs.push(error),
@@ -76,7 +61,7 @@ async function startHalves(onDrift: "repair" | "report"): Promise<Halves> {
     ...{ put, nodeRoot, agent },
     remove: (path) => rm(join(directory, "overlays/base", path)),
     read: (path) => readFile(join(nodeRoot, path), "utf8").catch(() => undefined),
-    status: () => overlays?.statusOf(node.node),
+    status: () => controller.overlays?.statusOf(node.node),
     eventKinds: () => controller.eventKinds(),
     [Symbol.asyncDispose]: async () => {
       stop.abort();
@@ -84,7 +69,6 @@ async function startHalves(onDrift: "repair" | "report"): Promise<Halves> {
       await node[Symbol.asyncDispose]();
       await workers[Symbol.asyncDispose]();
       await controller[Symbol.asyncDispose]();
-      overlays?.[Symbol.dispose]();
       await rm(directory, { recursive: true, force: true });
       expect([...controller.bugs, ...bugs]).toEqual([]);
     },

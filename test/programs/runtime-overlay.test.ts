@@ -10,11 +10,7 @@ import { parseNodeName } from "#proto/contract/node-name.ts";
 import { type OverlayUpdate, RuntimeManifest } from "#proto/gen/muster/v1/overlay.ts";
 import { type ConnectRequest, type ConnectResponse, SessionClient } from "#proto/gen/muster/v1/session.ts";
 import { mintToken } from "../../controller/identity/enrolment-tokens.ts";
-import { openBlobStore } from "../../controller/images/open-blob-store.ts";
-import {
-  type RuntimeOverlays,
-  serveRuntimeOverlays,
-} from "../../controller/overlays/serve-runtime-overlays.ts";
+import type { RuntimeOverlays } from "../../controller/overlays/serve-runtime-overlays.ts";
 import type { SessionListener } from "../../controller/sessions/serve-session.ts";
 import {
   enrolAsNode,
@@ -43,35 +39,25 @@ async function startSite(
   await put("base/rootfs/etc/motd", "hello\n");
   await put("gpu/rootfs/etc/gpu", "for gpu nodes\n");
   for (const [path, content] of Object.entries(files)) await put(path, content);
-  const blobs = await openBlobStore({ directory: join(root, "blobs") });
-  let overlays: RuntimeOverlays | undefined;
-  const bugs: unknown[] = [];
   const controller = await startLoopbackController({
-    openListeners: async (site) => {
-      overlays = await serveRuntimeOverlays({
-        ...site,
-        settings: { schedule: "*/5 * * * *", jitterSeconds: 60, onDrift: "repair", runtime: ["base"] },
-        root: join(root, "overlays"),
-        blobs,
-        ticketKey: Buffer.alloc(32, 7),
-        ticketSeconds: 3600,
-        onBug: (error) => bugs.push(error),
-      });
-      return [overlays, ...more];
+    overlays: {
+      root: join(root, "overlays"),
+      blobRoot: join(root, "blobs"),
+      settings: { runtime: ["base"] },
     },
+    openListeners: async () => more,
   });
   return {
     controller,
     put,
     overlays: () => {
-      if (overlays === undefined) throw new Error("opened with the controller");
-      return overlays;
+      if (controller.overlays === undefined) throw new Error("opened with the controller");
+      return controller.overlays;
     },
     [Symbol.asyncDispose]: async () => {
       await controller[Symbol.asyncDispose]();
-      overlays?.[Symbol.dispose]();
       await rm(root, { recursive: true, force: true });
-      expect([...controller.bugs, ...bugs]).toEqual([]);
+      expect(controller.bugs).toEqual([]);
     },
   };
 }
