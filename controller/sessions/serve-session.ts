@@ -47,6 +47,7 @@ export interface SessionListener {
    * for the promise. A MusterError ends the session.
    */
   readonly received?: (session: LiveSession, message: AgentMessage) => Promise<void>;
+  /** Also of a session that ended before it was welcomed, or whose place another has taken. */
   readonly closed?: (session: LiveSession) => void;
 }
 
@@ -145,14 +146,18 @@ function runSession(
   const hasEnded = (): boolean => ended;
   const outbox = openOutbox((response, taken) => void stream.write(response, taken));
   const close = (): void => {
+    if (ended) return;
     ended = true;
     outbox.close();
     clearTimeout(helloTimer);
-    if (session === undefined || sessions.get(caller.node) !== session) return;
-    sessions.delete(caller.node);
-    liveness.closed(caller.node, isGoodbye);
-    parts.fleet.sessionClosed(caller.node, caller.bootId, parts.now());
-    for (const { closed } of parts.listeners) closed?.(session.live);
+    if (session === undefined) return;
+    // Otherwise another session has taken its place: the node has not gone.
+    if (sessions.get(caller.node) === session) {
+      sessions.delete(caller.node);
+      liveness.closed(caller.node, isGoodbye);
+      parts.fleet.sessionClosed(caller.node, caller.bootId, parts.now());
+    }
+    tellClosed(parts, session.live);
   };
   const fail = (error: unknown): void => {
     if (ended) return;
@@ -182,6 +187,8 @@ function runSession(
       // Revoked after the guard let the call in: now that the session is listed, nothing can slip through.
       await requireIdentity(parts, caller);
       const more = await parts.composeWelcome(caller, message.value);
+      // Nobody would tell the listeners of its end a second time.
+      if (hasEnded()) return;
       send(welcome(parts, more));
       for (const { opened } of parts.listeners) opened?.(live, message.value);
       return;
@@ -216,9 +223,7 @@ function runSession(
         renewedAt = nowMs;
         const renewed = await renew(parts, caller, message.value);
         session.certificateExpiresAt = renewed.expiresAt;
-        stream.write({
-          message: { $case: "renewedCertificate", value: { certificate: renewed.certificateDer } },
-        });
+        outbox.send({ $case: "renewedCertificate", value: { certificate: renewed.certificateDer } });
         return;
       }
       default:
@@ -270,6 +275,17 @@ function open(
     },
     parts.now(),
   );
+}
+
+/** Called where nobody catches anything: a listener that fails harms neither the others nor musterd. */
+function tellClosed({ listeners, onBug }: SessionParts, session: LiveSession): void {
+  for (const { closed } of listeners) {
+    try {
+      closed?.(session);
+    } catch (error) {
+      onBug(error, "Connect");
+    }
+  }
 }
 
 /** A new certificate for the same node and the same boot; refused when the node has enrolled again since. */
