@@ -16,6 +16,8 @@ export interface TrackedNode {
   lastSeenMs: number | undefined;
   /** When it answered that it restarts; undefined once another boot began. */
   restartMs: number | undefined;
+  /** Since it is unreachable, as far as this musterd saw it; whether people were told. */
+  gone: { readonly sinceMs: number; readonly isTold: boolean } | undefined;
   alert: NodeStatus["alert"];
 }
 

@@ -246,6 +246,34 @@ describe("a session", () => {
   });
 });
 
+describe("a node whose session ended", () => {
+  test("is unreachable at once, and told of when it is not back within 30 s; then also that it is back", () => {
+    bootToReady();
+    fleet.sessionClosed(C001, "b1", at(100));
+    expect(state()).toBe("unreachable");
+    fleet.sweep(at(129));
+    fleet.sessionOpened(C001, SESSION, at(129));
+    fleet.sweep(at(145));
+    expect(kinds).toEqual(["node-ready"]);
+
+    fleet.sessionClosed(C001, "b1", at(200));
+    fleet.sweep(at(230));
+    fleet.sweep(at(245));
+    expect(kinds).toEqual(["node-ready", "node-unreachable"]);
+    fleet.sessionOpened(C001, SESSION, at(260));
+    fleet.sweep(at(300));
+    expect(kinds).toEqual(["node-ready", "node-unreachable", "node-reachable"]);
+  });
+
+  test("and begins another boot within 30 s was never missed", () => {
+    bootToReady();
+    fleet.sessionClosed(C001, "b1", at(100));
+    fleet.scriptServed(client, at(125));
+    fleet.sweep(at(135));
+    expect(kinds).toEqual(["node-ready"]);
+  });
+});
+
 describe("a node that answered that it restarts", () => {
   const restarting = (): unknown => {
     const { state: now, stage } = fleet.statusOf(C001);

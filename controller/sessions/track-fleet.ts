@@ -36,6 +36,8 @@ const FALSE_BOOT_MS = 60_000;
 const MAX_STRANGERS = 20_000;
 /** Services have 90 s to stop unless their units say otherwise (systemd-system.conf(5), DefaultTimeoutStopSec). */
 const STUCK_RESTART_MS = 150_000;
+/** An agent that broke off, or was replaced, is back within seconds; a machine that restarts is on its next boot by then. */
+const GONE_MS = 30_000;
 const SWEEP_MS = 15_000;
 /** Heartbeats of thousands of nodes become one write. A crash of musterd forgets this much. */
 const WRITE_SEEN_MS = 60_000;
@@ -84,6 +86,7 @@ export async function trackFleet(parts: {
       agentVersion: undefined,
       lastSeenMs: undefined,
       restartMs: undefined,
+      gone: undefined,
       alert: undefined,
     };
     nodes.set(node, fresh);
@@ -143,6 +146,29 @@ export async function trackFleet(parts: {
     if (tracked.session !== undefined && tracked.sessionBoot === undefined) tracked.sessionBoot = before;
     tracked.boot = boot;
     tracked.restartMs = undefined;
+    tracked.gone = undefined;
+  };
+  /** Told once, and not for the seconds in which an agent is replaced by a newer one or a cable is moved. */
+  const tellGone = (tracked: TrackedNode, atMs: number): void => {
+    const { node, gone } = tracked;
+    if (gone === undefined || gone.isTold || atMs - gone.sinceMs < GONE_MS) return;
+    tracked.gone = { ...gone, isTold: true };
+    telemetry.recordEvent({
+      severity: "warning",
+      kind: "node-unreachable",
+      node,
+      what: `the session of ${node} ended, and it did not come back within ${GONE_MS / 1000} s`,
+      fix: "expected when it restarts; otherwise look at its network and its muster-agent.service",
+    });
+  };
+  const tellBack = ({ node, gone }: TrackedNode, atMs: number): void => {
+    if (gone?.isTold !== true) return;
+    telemetry.recordEvent({
+      severity: "info",
+      kind: "node-reachable",
+      node,
+      what: `${node} is back after ${Math.round((atMs - gone.sinceMs) / 1000)} s, in the boot it was in`,
+    });
   };
   /** A restart that was answered and did not happen, or from which the node did not come back, is told once. */
   const endRestart = (tracked: TrackedNode, atMs: number): void => {
@@ -332,7 +358,9 @@ export async function trackFleet(parts: {
       boot.lastNewsMs = at.getTime();
       tracked.session = session;
       tracked.sessionBoot = undefined;
+      if (tracked.boot === boot) tellBack(tracked, at.getTime());
       begin(tracked, boot);
+      tracked.gone = undefined;
       tracked.address = session.address;
       tracked.agentVersion = session.agentVersion;
       tracked.lastSeenMs = at.getTime();
@@ -374,15 +402,7 @@ export async function trackFleet(parts: {
       // Who asked for a script may not have been the node: it may come back in the boot it was in.
       if (tracked.boot?.bootId !== undefined) tracked.sessionBoot = undefined;
       tracked.lastSeenMs = at.getTime();
-      if (planNodeState(tracked) === "unreachable") {
-        telemetry.recordEvent({
-          severity: "warning",
-          kind: "node-unreachable",
-          node,
-          what: `the session of ${node} ended`,
-          fix: "expected when it restarts; otherwise look at its network and its muster-agent.service",
-        });
-      }
+      if (planNodeState(tracked) === "unreachable") tracked.gone = { sinceMs: at.getTime(), isTold: false };
       changed(undefined, tracked);
     },
     restartAnswered: (node, at) => {
@@ -414,6 +434,7 @@ export async function trackFleet(parts: {
       for (const tracked of nodes.values()) {
         const { boot } = tracked;
         endRestart(tracked, at.getTime());
+        tellGone(tracked, at.getTime());
         if (boot === undefined || !isQuiet(boot)) continue;
         abandon(boot, `no news from ${tracked.node} for ${minutes} minutes`);
         telemetry.recordEvent({
