@@ -28,8 +28,9 @@ export async function storeNodeRecord(
   await writeFileAtomically(paths.node, `${JSON.stringify(record, undefined, 2)}\n`);
 }
 
+/** For the agent alone, whether it is the initramfs that writes or, under the unit's UMask, the service. */
 export async function storeStages(paths: HostPaths, stages: readonly StageTiming[]): Promise<void> {
-  await writeFileAtomically(paths.stages, `${JSON.stringify(stages, undefined, 2)}\n`);
+  await writeFileAtomically(paths.stages, `${JSON.stringify(stages, undefined, 2)}\n`, 0o600);
 }
 
 /** The record the agent left in the initramfs. Throws when there is none: the node was not booted by muster. */
