@@ -7,13 +7,33 @@ import { median, renderSpread, renderTable } from "./render-table.ts";
 
 const RUNS = 3;
 const MACHINES = [
-  { firmware: "bios", about: "BIOS PXE", name: "c001", mac: "52:54:00:77:20:01", address: "10.77.0.21" },
-  { firmware: "uefi", about: "UEFI PXE", name: "c002", mac: "52:54:00:77:20:02", address: "10.77.0.22" },
-  { firmware: "direct", about: "kernel only", name: "c003", mac: "52:54:00:77:20:03", address: "10.77.0.23" },
-] as const satisfies readonly { readonly firmware: LabFirmware; [more: string]: string }[];
+  { firmware: "bios", about: "BIOS PXE" },
+  { firmware: "uefi", about: "UEFI PXE" },
+  { firmware: "direct", about: "kernel only" },
+] as const satisfies readonly { readonly firmware: LabFirmware; readonly about: string }[];
 
 /** The stages that are muster's own work on the node: all between the kernel and the image's init. */
 const OURS = ["init", "network", "connect", "enrol", "plan", "fetch", "mount", "overlay", "switch"] as const;
+
+/**
+ * A node for each boot: one whose plug was pulled a moment ago has a session yet, and waits until the controller knows
+ * better before it may enrol.
+ */
+interface BenchNode {
+  readonly firmware: LabFirmware;
+  readonly name: string;
+  readonly mac: string;
+  readonly address: string;
+}
+
+function nodeOf(firmware: LabFirmware, number: number): BenchNode {
+  return {
+    firmware,
+    name: `c00${number}`,
+    mac: `52:54:00:77:20:0${number}`,
+    address: `10.77.0.2${number}`,
+  };
+}
 
 /** Seconds of one boot: per stage, and what is between them. */
 interface Timing {
@@ -28,22 +48,16 @@ interface Timing {
 export async function benchBoot(say: (line: string) => void): Promise<string> {
   await using cluster = await openCluster();
   const results: (readonly Timing[])[] = [];
-  for (const machine of MACHINES) {
-    await cluster.controller.mustMuster([
-      "node",
-      "add",
-      machine.name,
-      "--mac",
-      machine.mac,
-      "--address",
-      machine.address,
-      "--image",
-      IMAGE,
-    ]);
+  for (const [kind, { firmware, about }] of MACHINES.entries()) {
     const timings: Timing[] = [];
-    for (let run = 0; run < RUNS; run++) {
-      const timing = await bootOnce(cluster, machine);
-      say(`${machine.about}: ready after ${timing.total.toFixed(1)} s, ours ${timing.ours.toFixed(1)} s`);
+    for (let run = 1; run <= RUNS; run++) {
+      const node = nodeOf(firmware, kind * RUNS + run);
+      const { name, mac, address } = node;
+      await cluster.controller.mustMuster([
+        ...["node", "add", name, "--mac", mac, "--address", address, "--image", IMAGE],
+      ]);
+      const timing = await bootOnce(cluster, node);
+      say(`${about}: ready after ${timing.total.toFixed(1)} s, ours ${timing.ours.toFixed(1)} s`);
       timings.push(timing);
     }
     results.push(timings);
@@ -51,27 +65,20 @@ export async function benchBoot(say: (line: string) => void): Promise<string> {
   return render(results);
 }
 
-async function bootOnce(cluster: Cluster, node: (typeof MACHINES)[number]): Promise<Timing> {
-  const spec = { name: node.name, mac: node.mac, cores: 2 };
+async function bootOnce(cluster: Cluster, node: BenchNode): Promise<Timing> {
+  const { firmware, name, mac, address } = node;
+  const spec = { name, mac, cores: 2 };
   const machine: VirtualMachine =
-    node.firmware === "direct"
-      ? await addDirectMachine(cluster, spec, node.address)
-      : await machineOf(cluster, { ...spec, firmware: node.firmware });
-  const before = (await listBoots(cluster, node.name))[0]?.bootId;
+    firmware === "direct"
+      ? await addDirectMachine(cluster, spec, address)
+      : await cluster.lab.addMachine({ ...spec, firmware });
   const poweredOnMs = Date.now();
   await machine.powerOn();
-  const ready = await waitForReady(cluster, node.name, machine, before);
+  const ready = await waitForReady(cluster, name, machine);
   await machine.powerOff();
-  const boot = (await listBoots(cluster, node.name)).find(({ bootId }) => bootId === ready.status.bootId);
-  if (boot === undefined) throw new Error(`no record of the boot of ${node.name}`);
+  const boot = (await listBoots(cluster, name)).find(({ bootId }) => bootId === ready.status.bootId);
+  if (boot === undefined) throw new Error(`no record of the boot of ${name}`);
   return timingOf(boot, poweredOnMs);
-}
-
-async function machineOf(
-  { lab }: Cluster,
-  spec: Parameters<Cluster["lab"]["addMachine"]>[0],
-): Promise<VirtualMachine> {
-  return lab.machines.find((machine) => machine.spec.name === spec.name) ?? (await lab.addMachine(spec));
 }
 
 function timingOf(boot: BootView, poweredOnMs: number): Timing {
