@@ -1,6 +1,6 @@
 import { appendFileSync, statSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
 import { mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { errorMeaning, errorSentence, MusterError } from "#proto/contract/muster-error.ts";
@@ -11,8 +11,9 @@ import packageJson from "../package.json" with { type: "json" };
 import { openConsole } from "./boot/console.ts";
 import { type BootResult, runBoot } from "./boot/run-boot.ts";
 import { type CheckHost, runCheck } from "./checks/run-check.ts";
-import { type HostPaths, hostPathsAt } from "./host-paths.ts";
+import { giveMemoryBack } from "./give-memory-back.ts";
 import { keepHardwareReported } from "./hardware/report-hardware.ts";
+import { type HostPaths, hostPathsAt } from "./host-paths.ts";
 import { keepRuntimeOverlay } from "./overlays/keep-runtime-overlay.ts";
 import { rebootMachine } from "./reboot/reboot-machine.ts";
 import { openControllerLink } from "./session/controller-link.ts";
@@ -196,6 +197,7 @@ async function run(): Promise<number> {
     link,
     stop.signal,
   );
+  giveMemoryBack(link, stop.signal);
   await runSession(host, sessions, stop.signal);
   await overlay.ended;
   return 0;

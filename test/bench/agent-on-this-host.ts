@@ -11,8 +11,8 @@ import { waitFor } from "../lab/wait-for.ts";
 const PROJECT = join(DIST, "..");
 /** Of the runtime overlay: what a site keeps true on its nodes. */
 const OVERLAY_FILES = 20;
-/** The first report of the hardware comes up to 30 s after the welcome. */
-const SETTLED_MS = 45_000;
+/** The first report of the hardware comes up to 30 s after the welcome; after 45 s it gives memory back. */
+const SETTLED_MS = 55_000;
 
 /**
  * Gives the agent this host's /proc and /sys, and a copy-on-write view of its file system whose /run is private: it
