@@ -5,12 +5,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Cluster, openCluster, writeOverlay } from "../e2e/cluster.ts";
 import { type Fleet, openFleet } from "../fleet/open-fleet.ts";
 import { listProcessesIn } from "../lab/network-namespace.ts";
-import { readCpuSeconds, readMemory } from "./read-process-cost.ts";
-import { type Bench, renderMegabytes, renderSpread, renderTable } from "./render-table.ts";
+import { readCpuMilliseconds, readCpuSeconds, readMemory } from "./read-process-cost.ts";
+import { type Bench, median, renderMegabytes, renderSpread, renderTable } from "./render-table.ts";
 
 /** Two heartbeats of every node. */
 const IDLE_MS = 60_000;
 const CHANGES = 5;
+/** Until musterd has read what all said of a change. */
+const SETTLED_MS = 1000;
 const DEADLINE_MS = 900_000;
 
 /** What one controller does for 1 and for 2,000 nodes: the agents run on the same machine and take as much again. */
@@ -41,8 +43,7 @@ async function measureFleet(count: number, say: (line: string) => void): Promise
   await sleep(IDLE_MS);
   const idleTo = await readController(cluster);
   say(`${count} nodes: change the overlay`);
-  const changes = await timeChanges(fleet, join(rootfs, "etc/bench/word"), count);
-  const changed = await readController(cluster);
+  const changes = await timeChanges(cluster, fleet, join(rootfs, "etc/bench/word"), count);
   say(`${count} nodes: kill the controller`);
   const back = await timeReturn(cluster, fleet, count);
   const seconds = (connected.lastWelcomeAtMs - started) / 1000;
@@ -57,32 +58,83 @@ async function measureFleet(count: number, say: (line: string) => void): Promise
       ["- resident, MB", renderMegabytes(idleTo.residentBytes)],
       ["- per session, kB", ((idleTo.anonymousBytes - empty.anonymousBytes) / count / 1000).toFixed(0)],
       ["musterd idle: CPU ms per second", per(idleTo.cpuSeconds - idleFrom.cpuSeconds, IDLE_MS / 1000)],
-      [`overlay changed to applied on the last node, s, ${CHANGES} changes`, renderSpread(changes, 2)],
       [
-        "- CPU of musterd per change and node, ms",
-        per(changed.cpuSeconds - idleTo.cpuSeconds, CHANGES * count),
+        "overlay changed to received by the last node, s",
+        renderSpread(
+          changes.map(({ receivedMs }) => receivedMs / 1000),
+          2,
+        ),
       ],
+      ["- CPU of musterd until then, s", renderMedian(changes.map(({ sendMs }) => sendMs))],
+      [
+        "overlay changed to applied on the last node, s",
+        renderSpread(
+          changes.map(({ appliedMs }) => appliedMs / 1000),
+          2,
+        ),
+      ],
+      ["- CPU of musterd in all, s", renderMedian(changes.map(({ controllerMs }) => controllerMs))],
+      ["- CPU of the agents, s", renderMedian(changes.map(({ agentsMs }) => agentsMs))],
+      ["- CPU of an agent, ms", per(median(changes.map(({ agentsMs }) => agentsMs)) / 1000, count)],
       ["musterd killed and started: all sessions back, s", back.seconds.toFixed(1)],
       ["- CPU of musterd per session, ms", per(back.cpuSeconds, count)],
     ],
   };
 }
 
-/** Seconds from the file on the controller's disk to the last node that has it. */
-async function timeChanges(fleet: Fleet, path: string, count: number): Promise<readonly number[]> {
-  const times: number[] = [];
+/** What one change of a file costs; times from when it is on the controller's disk. */
+interface Change {
+  /** The last node has been sent it; what the controller is responsible for. */
+  readonly receivedMs: number;
+  /** CPU of musterd until then. */
+  readonly sendMs: number;
+  /** The last node has applied it; thousands of agents share the CPU of one machine for that. */
+  readonly appliedMs: number;
+  /** CPU of musterd until all have said so, and of all agents until then. */
+  readonly controllerMs: number;
+  readonly agentsMs: number;
+}
+
+async function timeChanges(
+  { lab }: Cluster,
+  fleet: Fleet,
+  path: string,
+  count: number,
+): Promise<readonly Change[]> {
+  const musterd = await findMusterd(lab);
+  const changes: Change[] = [];
   for (let change = 1; change <= CHANGES; change++) {
-    const before = fleet.report.overlays;
-    const at = Date.now();
+    const before = fleet.report;
+    const [controllerMs, agentsMs] = [await readCpuMilliseconds(musterd), await readFleetCpu(fleet)];
+    const atMs = Date.now();
     await writeFile(path, `${change}\n`);
-    const { lastAppliedAtMs } = await fleet.until(
-      "all to have the change",
-      ({ overlays }) => isOn(overlays, count) && !Object.keys(overlays).some((digest) => digest in before),
+    const { lastUpdateAtMs } = await fleet.until(
+      "all to receive the change",
+      ({ updates }) => updates === before.updates + count,
       DEADLINE_MS,
     );
-    times.push((lastAppliedAtMs - at) / 1000);
+    const sendMs = (await readCpuMilliseconds(musterd)) - controllerMs;
+    const { lastAppliedAtMs } = await fleet.until(
+      "all to have the change",
+      ({ overlays }) =>
+        isOn(overlays, count) && !Object.keys(overlays).some((digest) => digest in before.overlays),
+      DEADLINE_MS,
+    );
+    await sleep(SETTLED_MS);
+    changes.push({
+      receivedMs: lastUpdateAtMs - atMs,
+      sendMs,
+      appliedMs: lastAppliedAtMs - atMs,
+      controllerMs: (await readCpuMilliseconds(musterd)) - controllerMs,
+      agentsMs: (await readFleetCpu(fleet)) - agentsMs,
+    });
   }
-  return times;
+  return changes;
+}
+
+async function readFleetCpu({ pids }: Fleet): Promise<number> {
+  const times = await Promise.all(pids.map(readCpuMilliseconds));
+  return times.reduce((sum, time) => sum + time, 0);
 }
 
 async function timeReturn(
@@ -129,6 +181,11 @@ function isOn(overlays: Readonly<Record<string, number>>, count: number): boolea
 
 function per(seconds: number, count: number): string {
   return ((seconds * 1000) / count).toFixed(2);
+}
+
+/** Of milliseconds, in seconds. */
+function renderMedian(values: readonly number[]): string {
+  return (median(values) / 1000).toFixed(2);
 }
 
 function renderRuns(runs: readonly Run[]): string {

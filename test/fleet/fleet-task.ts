@@ -25,14 +25,20 @@ export interface FleetReport {
   readonly hardware: number;
   /** Nodes by the runtime overlay they have applied as a whole: digests of manifests. */
   readonly overlays: Readonly<Record<string, number>>;
+  /** Runtime overlays sent to nodes that had not asked. */
+  readonly updates: number;
   /** Boots that failed and are tried again. */
   readonly failures: number;
   /** The last failure, and what an agent logged last. */
   readonly trouble: string;
-  /** Milliseconds since 1970 of the first and last enrolment, the last welcome and the last update. */
+  /**
+   * Milliseconds since 1970 of the first and last enrolment, the last welcome, the last overlay sent to a node that
+   * had not asked, and the last one applied.
+   */
   readonly firstEnrolledAtMs: number;
   readonly lastEnrolledAtMs: number;
   readonly lastWelcomeAtMs: number;
+  readonly lastUpdateAtMs: number;
   readonly lastAppliedAtMs: number;
 }
 

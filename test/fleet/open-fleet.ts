@@ -1,9 +1,9 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 
 import { Client } from "undici";
 
-import type { Daemon } from "#proto/host/run-command.ts";
+import { type Daemon, runCommand } from "#proto/host/run-command.ts";
 
 import type { ControllerProcess } from "../lab/controller-process.ts";
 import { LAB_NETWORK, type Lab, stopDaemon } from "../lab/open-lab.ts";
@@ -47,8 +47,8 @@ export async function openFleet(
   await addNodes(controller, indexes, options.runtimeOverlays ?? []);
   await lab.run({ program: "ip", args: ["route", "replace", "local", FLEET_NETWORK, "dev", "lo"] });
   await using undo = new AsyncDisposableStack();
-  const directory = await mkdtemp("/dev/shm/muster-fleet-");
-  undo.defer(() => rm(directory, { recursive: true, force: true }));
+  const directory = await mountMemory(lab);
+  undo.defer(() => unmount(directory));
   const processes = Math.ceil(count / NODES_PER_PROCESS);
   const reports = new Map<number, FleetReport>();
   const daemons: Daemon[] = [];
@@ -93,6 +93,18 @@ export async function openFleet(
   };
 }
 
+/** In the lab's directory: when this process is killed the next lab sweeps it away with that. */
+async function mountMemory({ directory }: Lab): Promise<string> {
+  const place = await mkdtemp(join(directory, "fleet-"));
+  await runCommand({ program: "mount", args: ["-t", "tmpfs", "-o", "mode=755,size=50%", "fleet", place] });
+  return place;
+}
+
+/** Lazily: agents that were killed may still have files of it open. */
+async function unmount(place: string): Promise<void> {
+  await runCommand({ program: "umount", args: ["--lazy", place] });
+}
+
 async function addNodes(
   controller: ControllerProcess,
   indexes: readonly number[],
@@ -118,7 +130,7 @@ async function addNodes(
 }
 
 function addReports(reports: readonly FleetReport[]): FleetReport {
-  const sum = (field: "enrolled" | "sessions" | "welcomes" | "hardware" | "failures"): number =>
+  const sum = (field: "enrolled" | "sessions" | "welcomes" | "hardware" | "updates" | "failures"): number =>
     reports.reduce((total, report) => total + report[field], 0);
   const times = reports.map(({ firstEnrolledAtMs }) => firstEnrolledAtMs).filter((time) => time > 0);
   return {
@@ -127,11 +139,13 @@ function addReports(reports: readonly FleetReport[]): FleetReport {
     welcomes: sum("welcomes"),
     hardware: sum("hardware"),
     overlays: addCounts(reports.map(({ overlays }) => overlays)),
+    updates: sum("updates"),
     failures: sum("failures"),
     trouble: reports.map(({ trouble }) => trouble).find((text) => text !== "") ?? "",
     firstEnrolledAtMs: Math.min(...times),
     lastEnrolledAtMs: Math.max(0, ...reports.map(({ lastEnrolledAtMs }) => lastEnrolledAtMs)),
     lastWelcomeAtMs: Math.max(0, ...reports.map(({ lastWelcomeAtMs }) => lastWelcomeAtMs)),
+    lastUpdateAtMs: Math.max(0, ...reports.map(({ lastUpdateAtMs }) => lastUpdateAtMs)),
     lastAppliedAtMs: Math.max(0, ...reports.map(({ lastAppliedAtMs }) => lastAppliedAtMs)),
   };
 }

@@ -7,6 +7,7 @@ import { type AgentMessage, openControllerLink } from "../../agent/session/contr
 import { runSession } from "../../agent/session/run-session.ts";
 import { withSourceAddress } from "./bind-source-address.ts";
 import { type FleetReport, type FleetTask, fleetNode } from "./fleet-task.ts";
+import { openUpdateQueue, queueUpdates } from "./hold-updates.ts";
 import { bootSimulated, type SimulatedNode, sessionHost, startDuties } from "./simulated-agent.ts";
 
 /** The process of some simulated nodes: boots them, keeps their sessions, reports on standard output until SIGTERM. */
@@ -17,12 +18,26 @@ const REPORT_EVERY_MS = 50;
 const BOOT_AGAIN_MS = 1000;
 
 const report: Writable<FleetReport> = {
-  ...{ enrolled: 0, sessions: 0, welcomes: 0, hardware: 0, overlays: {}, failures: 0, trouble: "" },
-  ...{ firstEnrolledAtMs: 0, lastEnrolledAtMs: 0, lastWelcomeAtMs: 0, lastAppliedAtMs: 0 },
+  ...{
+    enrolled: 0,
+    sessions: 0,
+    welcomes: 0,
+    hardware: 0,
+    overlays: {},
+    updates: 0,
+    failures: 0,
+    trouble: "",
+  },
+  ...{ firstEnrolledAtMs: 0, lastEnrolledAtMs: 0, lastWelcomeAtMs: 0, lastUpdateAtMs: 0 },
+  lastAppliedAtMs: 0,
 };
 const overlays = new Map<string, number>();
 
 const task = JSON.parse(process.argv[2] ?? "") as FleetTask;
+const updates = openUpdateQueue(task.last - task.first + 1, () => {
+  report.updates++;
+  report.lastUpdateAtMs = Date.now();
+});
 const stop = new AbortController();
 process.once("SIGTERM", () => {
   stop.abort();
@@ -76,7 +91,7 @@ async function boot(node: SimulatedNode): Promise<void> {
     resolve(undefined);
   });
   const host = sessionHost(node, log);
-  startDuties(host, node, link, watchSent(), stop.signal);
+  startDuties(host, node, queueUpdates(link, updates), watchSent(), stop.signal);
   runSession(host, sessions, stop.signal).catch((error: unknown) => {
     log(`its agent ended: ${errorSentence(error)}`);
   });
