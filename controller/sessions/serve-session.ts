@@ -18,6 +18,7 @@ import type { ImpostorAttempt } from "../identity/watch-impostors.ts";
 import type { DeniedBoot, Inventory } from "../inventory/inventory.ts";
 import type { Fleet } from "./fleet.ts";
 import { openOutbox } from "./open-outbox.ts";
+import { costOf, fullPace, planPace } from "./pace-session.ts";
 import { parsePrintable, parseStages } from "./parse-boot-report.ts";
 import { type Liveness, watchLiveness } from "./watch-liveness.ts";
 
@@ -230,11 +231,17 @@ function runSession(
         for (const { received } of parts.listeners) await received?.(session.live, message);
     }
   };
-  // One message at a time, in order; the stream is not read further while one is handled.
+  let pace = fullPace(performance.now());
+  // One message at a time, in order; the stream is not read further while one is handled, or when there are too many.
   stream.on("data", (request: ConnectRequest) => {
     if (ended) return;
     stream.pause();
-    handle(request).then(() => stream.resume(), fail);
+    handle(request).then(() => {
+      const planned = planPace(pace, costOf(request), performance.now());
+      pace = planned.pace;
+      if (planned.waitMs === 0) stream.resume();
+      else setTimeout(() => stream.resume(), planned.waitMs).unref();
+    }, fail);
   });
   stream.on("end", () => {
     isGoodbye = true;

@@ -1,7 +1,7 @@
 import { type EnrollmentServer, EnrollmentService } from "#proto/gen/muster/v1/enrollment.ts";
 import { type ProvisioningServer, ProvisioningService } from "#proto/gen/muster/v1/provisioning.ts";
 import type { SessionServer } from "#proto/gen/muster/v1/session.ts";
-import { SESSION_DEFINITION } from "../../sessions/encode-once.ts";
+import { SESSION_DEFINITION } from "../../sessions/session-definition.ts";
 import { type GuardOptions, guardCalls } from "./authorize-calls.ts";
 import { makeRateLimiter, type RateLimit } from "./limit-rate.ts";
 import { type GrpcEndpoint, type GrpcServer, startGrpcServer } from "./start-grpc-server.ts";
