@@ -13,7 +13,7 @@ import packageJson from "../package.json" with { type: "json" };
 import { openAdmission, planConnectionLimits } from "./api/admit-connections.ts";
 import { tellLimited } from "./api/tell-limited.ts";
 import { openAgentOffers } from "./agents/offer-agents.ts";
-import { startAgentServer, startEnrollmentServer } from "./api/grpc/start-agent-servers.ts";
+import { planCallLimit, startAgentServer, startEnrollmentServer } from "./api/grpc/start-agent-servers.ts";
 import { createApi } from "./api/rest/create-api.ts";
 import { listenOnAddress, listenOnSocket } from "./api/rest/listen.ts";
 import { CONTROL_SOCKET_NAME, DEFAULT_CONFIG_PATH } from "./config/default-config.ts";
@@ -274,6 +274,7 @@ async function runController(
       {
         provisioning,
         session: sessions.server,
+        perAddress: planCallLimit(connectionsPerAddress),
         findIdentity: (node) => inventory.findIdentity(node),
         findDenied: (node, bootId) => inventory.findDeniedBoot(node, bootId),
         onImpostor: impostors.seen,

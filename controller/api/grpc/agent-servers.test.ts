@@ -231,6 +231,17 @@ describe("startGrpcServer", () => {
   });
 });
 
+test("a node that calls in a loop is refused, with a certificate or not", async () => {
+  await controller[Symbol.asyncDispose]();
+  controller = await startLoopbackController({ perAddress: { perSecond: 0.001, burst: 2 } });
+  await controller.addNode("c001", "52:54:00:12:34:56");
+  const [method] = AGENT_METHODS;
+  if (method === undefined) throw new Error("there are no such methods");
+  const tls = await identityOf();
+  expect([await call(method, tls), await call(method, tls)]).not.toContain("too-many-requests");
+  expect(await call(method, tls)).toBe("too-many-requests");
+});
+
 test("a machine in discovery cannot reach a node's methods with what enrolment gave it", async () => {
   const { request } = await makeMachine("52:54:00:12:34:57");
   expect(request.token).toBe("");

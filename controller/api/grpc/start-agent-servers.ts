@@ -16,6 +16,17 @@ const PER_MACHINE: RateLimit = { perSecond: 10, burst: 20 };
 /** A certificate costs about 2 ms: a full rack row at once is served, and one core is never overrun. */
 const ALL_MACHINES: RateLimit = { perSecond: 300, burst: 2000 };
 
+/** All agents at once, when a controller is back: each opens a session, and a few renew or report. */
+const ALL_CALLS: RateLimit = { perSecond: 5000, burst: 50_000 };
+
+/**
+ * Calls of nodes from one address, where so many may share it: a boot is some ten calls, and after it there is one. What
+ * costs the controller is no call but what comes with it: a look at the inventory, a session that is opened and replaced.
+ */
+export function planCallLimit(connectionsPerAddress: number): RateLimit {
+  return { perSecond: connectionsPerAddress / 4, burst: 4 * connectionsPerAddress };
+}
+
 /** Starts the Enrollment service: TLS without client certificates, so everything else about it is tight. */
 export function startEnrollmentServer(
   endpoint: Omit<GrpcEndpoint, "clientAuthorityPem">,
@@ -40,14 +51,17 @@ export function startAgentServer(
   parts: Required<Pick<GuardOptions, "now" | "onBug" | "findIdentity" | "findDenied" | "onImpostor">> & {
     readonly provisioning: ProvisioningServer;
     readonly session: SessionServer;
+    /** Of calls from one address. Default: that of 256 connections from one. */
+    readonly perAddress?: RateLimit;
   },
 ): Promise<GrpcServer> {
+  const limitRate = makeRateLimiter(parts.perAddress ?? planCallLimit(256), ALL_CALLS);
   return startGrpcServer(endpoint, {
     services: [
       { definition: ProvisioningService, implementation: parts.provisioning },
       { definition: SESSION_DEFINITION, implementation: parts.session },
     ],
-    guard: guardCalls(parts),
+    guard: guardCalls({ ...parts, limitRate }),
     maxRequestBytes: MAX_AGENT_BYTES,
   });
 }
