@@ -1,4 +1,4 @@
-import { errorSentence } from "#proto/contract/muster-error.ts";
+import { errorSentence, MusterError } from "#proto/contract/muster-error.ts";
 
 import { hasErrno, type NodeDisk, removeTree } from "./node-disk.ts";
 import type { CommitStep } from "./runtime-state.ts";
@@ -23,36 +23,18 @@ export async function commitOverlayUpdate(
     try {
       await commitStep(disk, step);
     } catch (error) {
-      if (!hasErrno(error, ...EXPECTED)) throw error;
+      if (!isRefusal(error)) throw error;
       failures.push({ place: step.place, why: errorSentence(error) });
     }
   }
   return failures;
 }
 
-/** What a file system can say to a rename; anything else is not the overlay's affair. */
-const EXPECTED = [
-  "EACCES",
-  "EBUSY",
-  "EEXIST",
-  "EINVAL",
-  "EIO",
-  "EISDIR",
-  "ELOOP",
-  "ENOENT",
-  "ENOSPC",
-  "EDQUOT",
-  "ENOTDIR",
-  "ENOTEMPTY",
-  "EPERM",
-  "EROFS",
-  "ESTALE",
-  "ETXTBSY",
-  "EXDEV",
-  "EOPNOTSUPP",
-  "EMLINK",
-  "ENAMETOOLONG",
-] as const;
+/** Whatever a system call or a program said to a step is said of this step; anything else is a bug. */
+function isRefusal(error: unknown): boolean {
+  if (error instanceof MusterError) return true;
+  return error instanceof Error && "code" in error && !String(error.code).startsWith("ERR_");
+}
 
 async function commitStep(disk: NodeDisk, step: CommitStep): Promise<void> {
   const { place } = step;

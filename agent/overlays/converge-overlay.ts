@@ -1,3 +1,5 @@
+import { randomBytes } from "node:crypto";
+
 import { MusterError } from "#proto/contract/muster-error.ts";
 import type { ReactionResult } from "#proto/gen/muster/v1/overlay.ts";
 
@@ -185,6 +187,7 @@ function planOptions(
     staging: files.staging,
     covered: files.covered,
     nameOf: placeName,
+    salt: randomBytes(6).toString("hex"),
     repairs,
     unavailable: new Set(),
     isAppliedWant: (want) => before.has(`${rightKey(want)}${want.path}`),

@@ -1,5 +1,6 @@
 import { access } from "node:fs/promises";
 
+import { MusterError } from "#proto/contract/muster-error.ts";
 import type { Command, CommandResult } from "#proto/host/run-command.ts";
 
 import type { HostPaths } from "../host-paths.ts";
@@ -50,7 +51,11 @@ export function openXattrTool(paths: Pick<HostPaths, "agentPrograms" | "programs
         input,
       });
       if (exitCode !== 0)
-        throw new Error(`extended attributes: ${stderr.trim().split("\n").slice(0, 5).join("; ")}`);
+        throw new MusterError({
+          code: "overlay-apply-failed",
+          what: `extended attributes cannot be set: ${stderr.trim().split("\n").slice(0, 5).join("; ")}`,
+          fix: "take them from the overlay, or the path to a file system that has such attributes",
+        });
     },
   };
 }

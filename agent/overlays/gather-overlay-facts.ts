@@ -1,15 +1,17 @@
 import { basename, dirname } from "node:path";
 
-import type { NodeDisk, PathStat } from "./node-disk.ts";
+import { ABSENT, type NodeDisk, type PathStat } from "./node-disk.ts";
 import { ancestorsOf } from "./parse-manifest.ts";
 import { type Mount, parseMountInfo } from "./parse-mount-info.ts";
-import { resolveInRoot } from "./resolve-in-root.ts";
+import { openResolver, type PlaceResolver } from "./resolve-places.ts";
 import { type RuntimeHost, rightKey } from "./runtime-host.ts";
 import type { AppliedOverlay, Fingerprints, WantedPath } from "./runtime-state.ts";
 
 /** What is at a place now. */
 export interface PlaceFacts extends PathStat {
   readonly place: string;
+  /** Why nobody can tell where the path is, or why it is not gone there; the rest of the facts are of nothing then. */
+  readonly obstacle?: string;
   /** The fingerprint says that what is wanted here is here; nothing below was read then. */
   readonly isKnownRight: boolean;
   readonly target: string | undefined;
@@ -45,22 +47,29 @@ export async function gatherOverlayFacts(
   fingerprints: Fingerprints,
   closeness: Closeness,
 ): Promise<OverlayFacts> {
-  const resolve = cachedResolver(host);
+  const resolve = openResolver(host);
   const found = await eachOf(wanted, async (want): Promise<readonly [WantedPath, PlaceFacts]> => {
-    const place = await placeOf(resolve, want);
+    const { place, obstacle } = await placeOf(resolve, want);
+    if (obstacle !== undefined) return [want, { ...NOTHING_THERE, place, obstacle }];
     return [want, await factsOf(host.disk, place, want, closeness === "cheap" ? fingerprints : {})];
   });
   const facts = await withXattrs(host.disk, found);
-  const owned = new Map(
-    await eachOf(applied.owned, async ({ place }) => [place, await host.disk.lstat(place)] as const),
-  );
   const above = new Set(
-    [...[...facts.values()].map(({ place }) => place), ...owned.keys()].flatMap((place) =>
-      ancestorsOf(place).filter((each) => isBelow(each, host.root)),
+    [...[...facts.values()].map(({ place }) => place), ...applied.owned.map(({ place }) => place)].flatMap(
+      (place) => ancestorsOf(place).filter((each) => isBelow(each, host.root)),
     ),
   );
   const ancestors = new Map(
     await eachOf([...above], async (place) => [place, await host.disk.lstat(place)] as const),
+  );
+  const owned = new Map(
+    await eachOf(applied.owned, async ({ place }) => {
+      // Where a link stands now in place of a directory, what can be seen through it is somebody else's.
+      const isGone = ancestorsOf(place).some(
+        (each) => (ancestors.get(each)?.type ?? "directory") !== "directory",
+      );
+      return [place, isGone ? NOTHING_THERE : await host.disk.lstat(place)] as const;
+    }),
   );
   const directories = [...facts.values(), ...[...owned].map(([place, stat]) => ({ place, ...stat }))]
     .filter(({ type }) => type === "directory")
@@ -70,14 +79,19 @@ export async function gatherOverlayFacts(
   return { wanted: facts, owned, ancestors, strangers, mounts: parseMountInfo(mountInfo) };
 }
 
+const NOTHING_THERE = {
+  ...ABSENT,
+  ...{ isKnownRight: false, target: undefined, digest: undefined, xattrs: undefined },
+};
+
 /** Directories follow a link to a directory, as /lib -> usr/lib; everything else takes the place of a link. */
 async function placeOf(
-  resolve: (path: string) => Promise<string>,
+  resolve: PlaceResolver,
   { path, what }: WantedPath,
-): Promise<string> {
+): Promise<{ readonly place: string; readonly obstacle?: string }> {
   if (what.kind === "directory") return resolve(path);
-  const parent = await resolve(dirname(path));
-  return parent === "/" ? `/${basename(path)}` : `${parent}/${basename(path)}`;
+  const { place: parent, ...rest } = await resolve(dirname(path));
+  return { ...rest, place: parent === "/" ? `/${basename(path)}` : `${parent}/${basename(path)}` };
 }
 
 async function factsOf(
@@ -133,24 +147,6 @@ async function findStrangers(
     }
   });
   return strangers;
-}
-
-/** Each link is read once in a look, however many paths lead over it. */
-function cachedResolver({ root, disk }: RuntimeHost): (path: string) => Promise<string> {
-  const links = new Map<string, Promise<string | undefined>>();
-  const readLink = (path: string): Promise<string | undefined> => {
-    const known =
-      links.get(path) ??
-      disk.lstat(path).then(({ type }) => (type === "symlink" ? disk.readlink(path) : undefined));
-    links.set(path, known);
-    return known;
-  };
-  const resolved = new Map<string, Promise<string>>();
-  return (path) => {
-    const known = resolved.get(path) ?? resolveInRoot(root, path, readLink);
-    resolved.set(path, known);
-    return known;
-  };
 }
 
 function isBelow(path: string, root: string): boolean {

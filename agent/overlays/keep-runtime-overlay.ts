@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
+import { realpathSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 
 import { errorSentence, MusterError } from "#proto/contract/muster-error.ts";
 import { type OverlayStatus, type OverlayUpdate, RuntimeManifest } from "#proto/gen/muster/v1/overlay.ts";
@@ -186,13 +188,22 @@ function openParts(host: OverlayDutyHost): OverlayParts & { readonly host: Runti
   const disk =
     host.disk ?? openNodeDisk(openXattrTool(host.paths, runCommandUnchecked), host.paths.mountInfo);
   const { paths, now, log } = host;
-  const directory = paths.overlayState;
+  // Nothing is written through links: where /var or a directory in it is one, the state is where that leads.
+  const directory = resolveExisting(paths.overlayState);
   const files = openStateFiles(disk, directory);
   return {
     host: { root: host.root ?? "/", paths, disk, now, log, run: runCommandUnchecked },
     files,
     contents: openContentStore(disk, files.contents),
   };
+}
+
+function resolveExisting(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path === "/" ? path : join(resolveExisting(dirname(path)), basename(path));
+  }
 }
 
 /** What the controller said, checked; undefined: what is applied is right. Contents that came with it are stored. */

@@ -1,13 +1,5 @@
 import { createHash } from "node:crypto";
-import {
-  type BigIntStats,
-  constants,
-  createReadStream,
-  lstatSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-} from "node:fs";
+import { type BigIntStats, constants, lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import {
   chmod,
   copyFile,
@@ -28,6 +20,7 @@ import {
 
 import type { XattrsByPath, XattrTool } from "./extended-attributes.ts";
 import { type Mount, mountOf, parseMountInfo } from "./parse-mount-info.ts";
+import { inPinnedParent, withPinnedFile } from "./pin-parent.ts";
 
 /** What a path is. */
 export type PathType = "absent" | "file" | "symlink" | "directory" | "other";
@@ -46,7 +39,7 @@ export interface PathStat {
 /**
  * Every effect the runtime overlay has on the node's file systems, one system call each where that is possible:
  * tests end the agent at every one of them. Paths are absolute on this machine; links are never followed in
- * the last component.
+ * the last component, and by what changes anything nowhere.
  */
 export interface NodeDisk {
   lstat(path: string): Promise<PathStat>;
@@ -77,7 +70,8 @@ export interface NodeDisk {
   syncDirectory(path: string): Promise<void>;
 }
 
-const ABSENT: PathStat = { type: "absent", mode: 0, uid: 0, gid: 0, sizeBytes: 0, fingerprint: "" };
+/** What lstat(2) says of nothing. */
+export const ABSENT: PathStat = { type: "absent", mode: 0, uid: 0, gid: 0, sizeBytes: 0, fingerprint: "" };
 
 /**
  * File systems that answer at once or never will. Elsewhere a server that is gone holds whoever asks, for hours, and
@@ -111,6 +105,8 @@ export function openNodeDisk(xattrs: XattrTool, mountInfo: string): NodeDisk {
     }
     return NEAR.has(mountOf(mounts, path).type);
   };
+  const pin = <T>(path: string, work: (pinned: string) => Promise<T>): Promise<T> =>
+    inPinnedParent(path, isNear(path), work);
   return {
     lstat: async (path) =>
       statOf(
@@ -127,24 +123,28 @@ export function openNodeDisk(xattrs: XattrTool, mountInfo: string): NodeDisk {
       return bavail * bsize;
     },
     readXattrs: (paths) => xattrs.read(paths),
-    makeDirectory: (path, mode) => mkdir(path, { mode }).then(() => undefined),
-    writeFile: async (path, content) => {
-      await using file = await open(path, "wx", 0o600);
-      await file.writeFile(content);
-      await file.sync();
-    },
-    copyFile: async (from, to) => {
-      await copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
-      await using file = await open(to, "r");
-      await file.sync();
-    },
-    symlink: (target, path) => symlink(target, path),
-    link: (from, to) => link(from, to),
-    rename: (from, to) => rename(from, to),
-    unlink: (path) => unlink(path),
-    rmdir: (path) => rmdir(path),
-    lchown: (path, uid, gid) => lchown(path, uid, gid),
-    chmod: (path, mode) => chmod(path, mode),
+    makeDirectory: (path, mode) => pin(path, (at) => mkdir(at, { mode }).then(() => undefined)),
+    writeFile: (path, content) =>
+      pin(path, async (at) => {
+        await using file = await open(at, "wx", 0o600);
+        await file.writeFile(content);
+        await file.sync();
+      }),
+    copyFile: (from, to) =>
+      withPinnedFile(from, isNear(from), (source) =>
+        pin(to, async (at) => {
+          await copyFile(source, at, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+          await using file = await open(at, constants.O_RDONLY | constants.O_NOFOLLOW);
+          await file.sync();
+        }),
+      ),
+    symlink: (target, path) => pin(path, (at) => symlink(target, at)),
+    link: (from, to) => pin(from, (source) => pin(to, (at) => link(source, at))),
+    rename: (from, to) => pin(from, (source) => pin(to, (at) => rename(source, at))),
+    unlink: (path) => pin(path, unlink),
+    rmdir: (path) => pin(path, rmdir),
+    lchown: (path, uid, gid) => pin(path, (at) => lchown(at, uid, gid)),
+    chmod: (path, mode) => withPinnedFile(path, isNear(path), (at) => chmod(at, mode)),
     setXattrs: (values) => xattrs.write(values),
     syncDirectory: async (path) => {
       await using directory = await open(path, "r");
@@ -188,7 +188,10 @@ function statOf(stats: BigIntStats | undefined): PathStat {
 
 async function digestOf(path: string): Promise<string> {
   const hash = createHash("sha256");
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  // Not a link or a pipe that took the file's place since it was looked at.
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  await using file = await open(path, flags);
+  for await (const chunk of file.createReadStream({ autoClose: false })) hash.update(chunk as Buffer);
   return `sha256:${hash.digest("hex")}`;
 }
 

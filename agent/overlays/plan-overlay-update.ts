@@ -1,3 +1,5 @@
+import { dirname } from "node:path";
+
 import type { OverlayFacts, PlaceFacts } from "./gather-overlay-facts.ts";
 import type { PathStat } from "./node-disk.ts";
 import { ancestorsOf } from "./parse-manifest.ts";
@@ -54,6 +56,8 @@ export interface PlanOptions {
   readonly covered: string;
   /** A name that is used for nothing else, from the place. */
   readonly nameOf: (place: string) => string;
+  /** Makes names in the node's own directories ones that nobody can take before: other for each plan. */
+  readonly salt: string;
   /** What differs and was not changed by the controller is put right too. */
   readonly repairs: boolean;
   /** Contents nobody can give now: places that need one stay as they are. */
@@ -74,7 +78,7 @@ export function planOverlayUpdate(
   options: PlanOptions,
 ): UpdatePlan {
   const plan = openPlan(applied, facts, options);
-  const targets = targetsOf(wanted, facts, plan);
+  const targets = withObstacles(targetsOf(wanted, facts, plan), facts, options);
   const parents = parentsOf(targets);
   // Deepest first: a directory goes after what was in it.
   for (const owned of applied.owned.toSorted((a, b) => b.place.length - a.place.length)) {
@@ -112,20 +116,46 @@ function targetsOf(
   return targets;
 }
 
-/** The directories on the way to what is wanted that are not wanted themselves, each with a path that needs it. */
-function parentsOf(targets: ReadonlyMap<string, Target>): ReadonlyMap<string, string> {
-  const parents = new Map<string, string>();
+/** What somebody put in the way of a path that was applied concerns that path alone. */
+function withObstacles(
+  targets: ReadonlyMap<string, Target>,
+  facts: OverlayFacts,
+  { isAppliedWant, root }: PlanOptions,
+): ReadonlyMap<string, Target> {
+  const isInTheWay = (place: string): boolean =>
+    !targets.has(place) && !["directory", "absent"].includes(facts.ancestors.get(place)?.type ?? "directory");
+  const judged = [...targets].map(([place, target]): [string, Target] => {
+    const { want, found } = target;
+    const inTheWay = isAppliedWant(want) ? ancestorsOf(place).find(isInTheWay) : undefined;
+    if (found.obstacle !== undefined || inTheWay === undefined) return [place, target];
+    return [place, { want, found: { ...found, obstacle: `${shownAs(root, inTheWay)} is no directory` } }];
+  });
+  return new Map(judged);
+}
+
+/** The directories on the way to what is wanted that are not wanted themselves, each with a path that needs it, if that can be put. */
+function parentsOf(targets: ReadonlyMap<string, Target>): ReadonlyMap<string, string | undefined> {
+  const parents = new Map<string, string | undefined>();
   for (const { want, found } of targets.values()) {
     if (want.what.kind === "absent") continue;
-    for (const place of ancestorsOf(found.place)) if (!targets.has(place)) parents.set(place, want.path);
+    for (const place of ancestorsOf(found.place)) {
+      if (targets.has(place)) continue;
+      parents.set(place, found.obstacle === undefined ? want.path : parents.get(place));
+    }
   }
   return parents;
+}
+
+/** Reports name what is on the node by its own name. */
+function shownAs(root: string, place: string): string {
+  return root === "/" ? place : place.slice(root.length) || "/";
 }
 
 interface PlanBuilder {
   problem(text: string): void;
   leave(owned: OwnedPlace): void;
-  parent(place: string, neededBy: string): void;
+  /** `neededBy`: a path below it; undefined: only such that cannot be put now. */
+  parent(place: string, neededBy: string | undefined): void;
   want(want: WantedPath, found: PlaceFacts): void;
   finish(): UpdatePlan;
 }
@@ -143,8 +173,7 @@ function openPlan(applied: AppliedOverlay, facts: OverlayFacts, options: PlanOpt
   const drift: PlannedDrift[] = [];
   const ownedBefore = new Map(applied.owned.map((each) => [each.place, each]));
   const home = mountOf(facts.mounts, options.staging);
-  const shown = (place: string): string =>
-    options.root === "/" ? place : place.slice(options.root.length) || "/";
+  const shown = (place: string): string => shownAs(options.root, place);
 
   /** A rename cannot leave its mount: what goes to another one is made there, in the nearest directory that stays. */
   const stagedFor = (place: string): string => {
@@ -157,7 +186,7 @@ function openPlan(applied: AppliedOverlay, facts: OverlayFacts, options: PlanOpt
       const isHere = mountOf(facts.mounts, each).point === mount.point;
       return stays && isHere && facts.ancestors.get(each)?.type === "directory";
     });
-    return `${beside ?? mount.point}/.muster-${name}`;
+    return `${beside ?? mount.point}/.muster-${options.salt}${name}`;
   };
   const mustBeWritable = (place: string): void => {
     const mount = mountOf(facts.mounts, place);
@@ -167,6 +196,13 @@ function openPlan(applied: AppliedOverlay, facts: OverlayFacts, options: PlanOpt
     const mounted = facts.mounts.find(({ point }) => point === place || point.startsWith(`${place}/`));
     if (mounted !== undefined)
       problems.push(`${shown(place)}: something is mounted on ${shown(mounted.point)}`);
+  };
+  const mustNotBeOurs = ({ path, what, clears }: WantedPath, place: string): void => {
+    const state = dirname(options.staging);
+    const isReplaced = what.kind !== "directory" || clears;
+    if (isAtOrBelow(place, state) || (isReplaced && isAtOrBelow(state, place))) {
+      problems.push(`${path}: the agent itself needs ${shown(state)}`);
+    }
   };
   const willReplace = (place: string, { type }: PathStat): void => {
     mustNotBeMounted(place);
@@ -190,6 +226,8 @@ function openPlan(applied: AppliedOverlay, facts: OverlayFacts, options: PlanOpt
   };
 
   const restore = ({ place, path }: OwnedPlace, name: string, found: PathStat): void => {
+    // Somebody removed the directory it was in: there is nothing for it to come back to.
+    if ((facts.ancestors.get(dirname(place))?.type ?? "directory") !== "directory") return;
     const stranger = found.type === "directory" ? facts.strangers.get(place) : undefined;
     if (stranger !== undefined) {
       problems.push(
@@ -237,10 +275,10 @@ function openPlan(applied: AppliedOverlay, facts: OverlayFacts, options: PlanOpt
   };
 
   /** Directories on the way are made, 0755 root, and are the overlay's. */
-  const parent = (place: string, neededBy: string): void => {
+  const parent = (place: string, neededBy: string | undefined): void => {
     const found = facts.ancestors.get(place);
     if (found === undefined) return;
-    if (found.type === "directory") {
+    if (found.type === "directory" || neededBy === undefined) {
       const before = ownedBefore.get(place);
       if (before?.type === "directory" && before.covered.kind === "nothing")
         owned.push({ ...before, path: shown(place) });
@@ -257,8 +295,9 @@ function openPlan(applied: AppliedOverlay, facts: OverlayFacts, options: PlanOpt
     owned.push({ path: shown(place), place, type: "directory", covered: { kind: "nothing" } });
   };
 
-  /** What stands in the way of a wanted path and is not the overlay's to remove. */
+  /** Why a wanted path cannot be put where it belongs: something is there, or on the way, that is not the overlay's. */
   const obstacleTo = (want: WantedPath, found: PlaceFacts): string | undefined => {
+    if (found.obstacle !== undefined) return found.obstacle;
     const before = ownedBefore.get(found.place);
     if (want.clears || found.type === "absent") return undefined;
     const isOurs = before !== undefined && before.covered.kind !== "directory";
@@ -299,9 +338,13 @@ function openPlan(applied: AppliedOverlay, facts: OverlayFacts, options: PlanOpt
     const { place } = found;
     const { what } = wanted;
     const before = ownedBefore.get(place);
+    mustNotBeOurs(wanted, place);
     const difference = differenceOf(wanted, found);
     const needsContent = difference !== undefined && what.kind === "file" && found.digest !== what.digest;
-    const isDrift = difference !== undefined && before !== undefined && options.isAppliedWant(wanted);
+    const isDrift =
+      difference !== undefined &&
+      (before !== undefined || found.obstacle !== undefined) &&
+      options.isAppliedWant(wanted);
     // What somebody made of an unchanged path is no reason to refuse everything else.
     const isBlocked = isDrift && obstacleTo(wanted, found) !== undefined;
     const isLeft =
@@ -357,7 +400,7 @@ export function planDetour(
 ): readonly WantedPath[] | undefined {
   const byPath = new Map(wanted.map((each) => [each.path, each]));
   const before = new Map(applied.wanted.paths.map((each) => [each.path, each]));
-  const shown = (place: string): string => (root === "/" ? place : place.slice(root.length));
+  const shown = (place: string): string => shownAs(root, place);
   const inTheWay = applied.owned.flatMap(({ path, place, type, covered }) => {
     const now = byPath.get(path);
     const isStill =
@@ -391,6 +434,7 @@ export function planDetour(
 /** How a place differs from what is wanted there, in words; undefined when it does not. */
 export function differenceOf({ what, attributes }: WantedPath, found: PlaceFacts): string | undefined {
   if (found.isKnownRight) return undefined;
+  if (found.obstacle !== undefined && what.kind !== "absent") return found.obstacle;
   if (what.kind === "absent") return found.type === "absent" ? undefined : "exists, should not";
   if (found.type === "absent") return "missing";
   if (found.type !== what.kind) return `${NOUNS[found.type]}, should be ${NOUNS[what.kind]}`;
@@ -416,6 +460,10 @@ const NOUNS = {
   directory: "a directory",
   other: "a special file",
 } as const;
+
+function isAtOrBelow(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(`${directory}/`);
+}
 
 function octal(mode: number): string {
   return `0${mode.toString(8).padStart(3, "0")}`;
