@@ -20,6 +20,7 @@ import { CONTROL_SOCKET_NAME, DEFAULT_CONFIG_PATH } from "./config/default-confi
 import type { MusterConfig } from "./config/muster-config.ts";
 import { readConfig } from "./config/read-config.ts";
 import { runDoctor } from "./doctor/run-doctor.ts";
+import { limitNodeEvents } from "./events/limit-node-events.ts";
 import { keepHardware } from "./hardware/keep-hardware.ts";
 import { openCertificateAuthority } from "./identity/certificate-authority.ts";
 import { keepServerCertificate } from "./identity/keep-server-certificate.ts";
@@ -112,6 +113,7 @@ async function runController(
     const level = severity === "info" ? "info" : severity === "warning" ? "warn" : "error";
     log[level]({ kind, node, fix }, what);
   });
+  const nodeTelemetry = limitNodeEvents(telemetry, now);
   const onEvent: Parameters<typeof createBootServer>[0]["onEvent"] = (event) => {
     telemetry.recordEvent(event);
   };
@@ -149,7 +151,7 @@ async function runController(
   // What the fleet is doing.
   const fleet = stack.use(
     await trackFleet({
-      telemetry,
+      telemetry: nodeTelemetry,
       seen: telemetry,
       nodes: (await inventory.listNodes()).map(({ name }) => name),
       now,
@@ -207,11 +209,11 @@ async function runController(
     await serveRuntimeOverlays({
       settings: config.overlays,
       root: config.paths.overlays,
-      ...{ inventory, blobs, telemetry, ticketKey, now, onBug },
+      ...{ inventory, blobs, telemetry: nodeTelemetry, ticketKey, now, onBug },
       ticketSeconds: TICKET_SECONDS,
     }),
   );
-  const hardware = keepHardware({ inventory, telemetry, now });
+  const hardware = keepHardware({ inventory, telemetry: nodeTelemetry, now });
   const sessions = stack.use(
     serveSession({
       inventory,
@@ -254,7 +256,7 @@ async function runController(
   const provisioning = serveProvisioning({
     inventory,
     fleet,
-    telemetry,
+    telemetry: nodeTelemetry,
     blobs,
     settings: {
       defaultImage: config.boot.image,

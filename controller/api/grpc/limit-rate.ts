@@ -16,12 +16,12 @@ interface Bucket {
 const MAX_ADDRESSES = 131_072;
 
 /**
- * Limits requests per address and over all addresses. What an address is refused is not charged to the
+ * Limits requests per address and, when asked for, over all addresses. What an address is refused is not charged to the
  * others, so that one flooding machine cannot keep the rack from enrolling.
  */
-export function makeRateLimiter(perAddress: RateLimit, overall: RateLimit): RateLimiter {
+export function makeRateLimiter(perAddress: RateLimit, overall?: RateLimit): RateLimiter {
   const buckets = new Map<string, Bucket>();
-  const all: Bucket = { level: overall.burst, atMs: 0 };
+  const all: Bucket = { level: overall?.burst ?? 0, atMs: 0 };
   return (address, nowMs) => {
     const bucket = buckets.get(address) ?? { level: perAddress.burst, atMs: nowMs };
     // Re-inserting keeps the map in order of last use.
@@ -33,7 +33,7 @@ export function makeRateLimiter(perAddress: RateLimit, overall: RateLimit): Rate
         break;
       }
     }
-    return take(bucket, perAddress, nowMs) && take(all, overall, nowMs);
+    return take(bucket, perAddress, nowMs) && (overall === undefined || take(all, overall, nowMs));
   };
 }
 
