@@ -44,6 +44,10 @@ interface FakeController extends AsyncDisposable {
   readonly bytes: number[];
   readonly statuses: () => readonly OverlayStatus[];
   overlay: TestOverlay;
+  /** Why it cannot say what the overlay is. */
+  trouble: string;
+  /** Questions about the overlay get no answer. */
+  isSilent: boolean;
   schedule: OverlaySchedule | undefined;
   /** To every session. */
   readonly push: () => void;
@@ -56,8 +60,13 @@ async function startController(overlay: TestOverlay, port = 0): Promise<FakeCont
   const update = (asked: string): ConnectResponse => {
     const { digest, manifest } = controller.overlay;
     const isNew = digest !== asked;
-    const value = { digest, manifest: isNew ? manifest : Buffer.alloc(0), contents: [], trouble: "" };
-    return { message: { $case: "overlayUpdate", value } };
+    const value = { digest, manifest: isNew ? manifest : Buffer.alloc(0), contents: [] };
+    const { trouble } = controller;
+    if (trouble !== "") {
+      const nothing = { digest: "", manifest: Buffer.alloc(0), contents: [], trouble };
+      return { message: { $case: "overlayUpdate", value: nothing } };
+    }
+    return { message: { $case: "overlayUpdate", value: { ...value, trouble } } };
   };
   const fetch = (digests: readonly string[]): ConnectResponse => {
     const { contents } = controller.overlay;
@@ -87,7 +96,7 @@ async function startController(overlay: TestOverlay, port = 0): Promise<FakeCont
         const value = { protocolVersion: 1, heartbeatSeconds: 60, ...rest };
         call.write({ message: { $case: "welcome", value } });
       }
-      if (message.$case === "checkOverlay") call.write(update(message.value.digest));
+      if (message.$case === "checkOverlay" && !controller.isSilent) call.write(update(message.value.digest));
       if (message.$case === "fetchContents") call.write(fetch(message.value.digests));
     });
     call.on("end", () => {
@@ -114,6 +123,8 @@ async function startController(overlay: TestOverlay, port = 0): Promise<FakeCont
   const controller: FakeController = {
     ...server,
     overlay,
+    trouble: "",
+    isSilent: false,
     schedule: undefined,
     requests,
     bytes,
@@ -315,6 +326,49 @@ test("what was put right while no controller answered is told to the next one, o
   });
   await node.overlay.refresh(never);
   await until(() => next.statuses().at(-1)?.driftCount === 0, "the report that all is well");
+});
+
+test("a check does not wait for a controller that leaves a question unanswered, nor does what it pushes", async () => {
+  await using controller = await startController(overlayOf({ "/etc/v": "1" }));
+  await using node = await startNode(controller.address, root);
+  await until(() => controller.statuses().length > 0, "a status");
+  controller.isSilent = true;
+  const asked = controller.requests.length;
+  const refreshed = node.overlay.refresh(never);
+  await until(() => controller.requests.length > asked, "the question");
+  expect(await node.overlay.verify(never)).toEqual([]);
+  expect(node.overlay.isBusy()).toBe(false);
+  controller.overlay = overlayOf({ "/etc/v": "2" });
+  controller.push();
+  expect(await refreshed).toEqual(["1 paths changed"]);
+});
+
+test("while the controller cannot say what is right, what was right is kept true", async () => {
+  await using controller = await startController(overlayOf({ "/etc/v": "1" }));
+  await using node = await startNode(controller.address, root);
+  await until(() => controller.statuses().length > 0, "a status");
+  controller.trouble = "overlay site: /etc/v cannot be read";
+  await writeFile(at("/etc/v"), "edited");
+  await expect(node.overlay.refresh(never)).rejects.toMatchObject({ code: "overlay-invalid" });
+  expect(await readFile(at("/etc/v"), "utf8")).toBe("1");
+  await until(() => controller.statuses().at(-1)?.failure !== undefined, "the report of the failure");
+  expect(controller.statuses().at(-1)).toMatchObject({
+    digest: controller.overlay.digest,
+    failure: { code: "overlay-invalid" },
+    drift: [{ path: "/etc/v", what: "content", repaired: true }],
+  });
+});
+
+test("a record of the overlay that is damaged is told, with what to do", async () => {
+  await using controller = await startController(overlayOf({ "/etc/v": "1" }));
+  await using node = await startNode(controller.address, root);
+  await until(() => controller.statuses().length > 0, "a status");
+  await writeFile(join(node.root, "var/lib/muster/overlay/applied.json"), "{");
+  await expect(node.overlay.refresh(never)).rejects.toThrow("applied.json is damaged");
+  await until(() => controller.statuses().at(-1)?.failure !== undefined, "the report of the failure");
+  expect(controller.statuses().at(-1)?.failure?.fix).toMatch(
+    /^restart the node; if its root outlives that, remove /,
+  );
 });
 
 test("of versions that come faster than they are applied the last one stands", async () => {

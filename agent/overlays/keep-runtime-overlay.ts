@@ -25,6 +25,7 @@ import { type NodeDisk, openNodeDisk } from "./node-disk.ts";
 import { parseManifest } from "./parse-manifest.ts";
 import type { PlannedDrift } from "./plan-overlay-update.ts";
 import type { RuntimeHost } from "./runtime-host.ts";
+import { NOTHING_APPLIED } from "./runtime-state.ts";
 import { openStateFiles } from "./state-files.ts";
 
 /** The runtime overlay of this node, kept true. */
@@ -33,6 +34,8 @@ export interface RuntimeOverlay {
   refresh(signal: AbortSignal): Promise<readonly string[]>;
   /** Every file against its digest; changes nothing. A line for each path that is not as it should be. */
   verify(signal: AbortSignal): Promise<readonly string[]>;
+  /** An update or a look is under way. */
+  isBusy(): boolean;
   /** Settles when what was under way at the stop has ended. */
   readonly ended: Promise<void>;
 }
@@ -65,6 +68,7 @@ export function keepRuntimeOverlay(
   let session = AbortSignal.abort();
   let arrived: OverlayUpdate | undefined;
   let onArrival: (() => void) | undefined;
+  let asking: Promise<OverlayUpdate | undefined> | undefined;
 
   const takeArrived = (): OverlayUpdate | undefined => {
     const update = arrived;
@@ -72,9 +76,9 @@ export function keepRuntimeOverlay(
     return update;
   };
 
-  /** Undefined when no controller answers. */
-  const askController = async (signal: AbortSignal): Promise<OverlayUpdate | undefined> => {
-    const { digest } = await files.readApplied();
+  const ask = async (signal: AbortSignal): Promise<OverlayUpdate | undefined> => {
+    // What is the matter with a record that cannot be read is told by who applies the answer.
+    const { digest } = await files.readApplied().catch(() => NOTHING_APPLIED);
     const { promise, resolve } = Promise.withResolvers<undefined>();
     const done = (): void => {
       resolve(undefined);
@@ -92,14 +96,20 @@ export function keepRuntimeOverlay(
     return takeArrived();
   };
 
+  /** Undefined when no controller answers. One question at a time; nothing but looks waits for the answer. */
+  const askController = (): Promise<OverlayUpdate | undefined> => {
+    asking ??= ask(AbortSignal.any([stop, session])).finally(() => {
+      asking = undefined;
+    });
+    return asking;
+  };
+
   const converge = async (update: OverlayUpdate | undefined): Promise<ConvergeOutcome> => {
     const signal = AbortSignal.any([stop, session]);
+    const fetch: ConvergeRequest["fetch"] = (lacking) => fetcher.fetch(lacking, signal);
     try {
       const wanted = update === undefined ? undefined : await readUpdate(parts, update);
-      const request = {
-        ...(wanted === undefined ? {} : { update: wanted }),
-        fetch: (lacking: Parameters<typeof fetcher.fetch>[0]) => fetcher.fetch(lacking, signal),
-      };
+      const request = { ...(wanted === undefined ? {} : { update: wanted }), fetch };
       const outcome = await convergeOverlay(parts, request, stop);
       if (outcome.changed.length > 0) host.log(`overlay: ${outcome.changed.length} paths changed`);
       if (outcome.failure !== undefined) host.log(`overlay: ${errorSentence(outcome.failure)}`);
@@ -108,22 +118,36 @@ export function keepRuntimeOverlay(
     } catch (error) {
       stop.throwIfAborted();
       host.log(`overlay: ${errorSentence(error)}`);
-      const { digest, appliedAtMs } = await files.readApplied();
-      const failure =
-        error instanceof MusterError
-          ? error
-          : new MusterError({ code: "internal", what: errorSentence(error) });
       // A newer version is here already: what became of this one is of no interest.
-      if (arrived === undefined) {
-        const nothing = { drift: [], changed: [], reactions: [] };
-        reporter.report({ digest, appliedAtMs, ...nothing, failure }, update?.digest ?? digest);
-      }
+      if (arrived === undefined) await keepLast(error, update?.digest, fetch);
       throw error;
     }
   };
 
-  const look = (): Promise<ConvergeOutcome> =>
-    turns.take(async () => converge(await askController(AbortSignal.any([stop, session]))));
+  /** A version that cannot be had or applied is no reason not to keep true the one before. */
+  const keepLast = async (
+    error: unknown,
+    wantedDigest: string | undefined,
+    fetch: ConvergeRequest["fetch"],
+  ): Promise<void> => {
+    const { digest, appliedAtMs } = await files.readApplied().catch(() => NOTHING_APPLIED);
+    const nothing = { digest, appliedAtMs, drift: [], changed: [], reactions: [] };
+    const kept =
+      wantedDigest === undefined
+        ? nothing
+        : await convergeOverlay(parts, { fetch }, stop).catch((): ConvergeOutcome => nothing);
+    const failure =
+      error instanceof MusterError
+        ? error
+        : new MusterError({ code: "internal", what: errorSentence(error) });
+    reporter.report({ ...kept, failure }, wantedDigest ?? digest);
+  };
+
+  const look = async (): Promise<ConvergeOutcome> => {
+    const update = await askController();
+    stop.throwIfAborted();
+    return turns.take(() => converge(update));
+  };
   const unattended = (work: Promise<unknown>): void => {
     // Said and reported where it happened.
     work.catch(() => undefined);
@@ -148,12 +172,11 @@ export function keepRuntimeOverlay(
   link.onWelcome(({ overlaySchedule }, ended) => {
     session = ended;
     reporter.forget();
-    if (overlaySchedule !== undefined) unattended(turns.take(() => times.set(overlaySchedule)));
+    if (overlaySchedule !== undefined) void turns.take(() => times.set(overlaySchedule));
     unattended(look());
   });
   unattended(
     turns.take(async () => {
-      await files.open();
       await times.start();
       await converge(undefined);
     }),
@@ -180,6 +203,7 @@ export function keepRuntimeOverlay(
       );
       return drift.map(({ path, what }) => `${path}: ${what}`);
     },
+    isBusy: () => turns.waiting() > 0,
     ended,
   };
 }
@@ -221,6 +245,8 @@ async function readUpdate(
   const applied = await files.readApplied();
   if (digest === applied.digest) return undefined;
   const found = `sha256:${createHash("sha256").update(manifest).digest("hex")}`;
+  // "Still right", of what was applied when the question was asked: a version that came since is the newer word.
+  if (manifest.length === 0 && found !== digest) return undefined;
   if (found !== digest) {
     throw new MusterError({
       code: "blob-corrupt",
@@ -252,17 +278,19 @@ function openTimes(
     if (isStopped) times[Symbol.dispose]();
     current = JSON.stringify(schedule);
   };
+  const noSchedule = (error: unknown): void => {
+    host.log(`overlay: no schedule: ${errorSentence(error)}`);
+  };
   return {
     start: async () => {
-      const kept = await files.readSchedule();
-      await use(kept ?? DEFAULT_SCHEDULE).catch((error: unknown) => {
-        host.log(`overlay: no schedule: ${errorSentence(error)}`);
-      });
+      const kept = await files.readSchedule().catch(() => undefined);
+      await use(kept ?? DEFAULT_SCHEDULE).catch(noSchedule);
     },
     set: async (schedule) => {
       if (JSON.stringify(schedule) === current) return;
-      await use(schedule);
-      await files.writeSchedule(schedule);
+      await use(schedule)
+        .then(() => files.writeSchedule(schedule))
+        .catch(noSchedule);
     },
     [Symbol.dispose]: () => {
       isStopped = true;
@@ -350,14 +378,23 @@ function describeDrift({ path, what, isRepaired }: PlannedDrift): string {
 }
 
 /** One piece of work after the other. */
-function openTurns(): { readonly take: <T>(work: () => Promise<T>) => Promise<T> } {
+function openTurns(): {
+  readonly take: <T>(work: () => Promise<T>) => Promise<T>;
+  /** How many are taken and have not ended. */
+  readonly waiting: () => number;
+} {
   let last: Promise<unknown> = Promise.resolve();
+  let waiting = 0;
   return {
     take: (work) => {
-      const result = last.then(work);
+      waiting += 1;
+      const result = last.then(work).finally(() => {
+        waiting -= 1;
+      });
       last = result.catch(() => undefined);
       return result;
     },
+    waiting: () => waiting,
   };
 }
 

@@ -1,5 +1,6 @@
 import { dirname } from "node:path";
 
+import { MusterError } from "#proto/contract/muster-error.ts";
 import type { OverlaySchedule } from "#proto/gen/muster/v1/overlay.ts";
 import { hasErrno, type NodeDisk } from "./node-disk.ts";
 import { ancestorsOf } from "./parse-manifest.ts";
@@ -43,7 +44,12 @@ export function openStateFiles(disk: NodeDisk, directory: string): StateFiles {
   const [staging, covered, contents] = [at("staging"), at("covered"), at("contents")];
   const read = async (name: string): Promise<unknown> => {
     const content = await disk.readFile(at(name));
-    return content === undefined ? undefined : (JSON.parse(content.toString("utf8")) as unknown);
+    if (content === undefined) return undefined;
+    try {
+      return JSON.parse(content.toString("utf8")) as unknown;
+    } catch (cause) {
+      throw damaged(at(name), directory, cause);
+    }
   };
   const write = async (name: string, value: unknown): Promise<void> => {
     const next = at(`${name}.next`);
@@ -84,6 +90,15 @@ export function openStateFiles(disk: NodeDisk, directory: string): StateFiles {
     },
     readBesides: async () => ((await read("staging/besides.json")) ?? []) as readonly string[],
   };
+}
+
+function damaged(path: string, directory: string, cause: unknown): MusterError {
+  return new MusterError({
+    code: "overlay-apply-failed",
+    what: `${path} is damaged`,
+    fix: `restart the node; if its root outlives that, remove ${directory}: what the overlay covered before is then gone`,
+    cause,
+  });
 }
 
 export async function removeFile(disk: NodeDisk, path: string): Promise<void> {
