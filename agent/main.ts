@@ -151,7 +151,7 @@ async function run(): Promise<number> {
     log(line);
   });
   // Duties: each subscribes to the link, and outlives the sessions.
-  const logs = shipLogs({ paths, now: Date.now, uptimeMs }, link);
+  const logs = shipLogs({ paths, now: Date.now, uptimeMs }, link, stop.signal);
   const log = (line: string): void => {
     process.stdout.write(`${line}\n`);
     logs.say(line.startsWith("reaction ") ? "reaction" : "agent", line);

@@ -37,8 +37,10 @@ function node() {
     if (message.$case !== "logLines") throw new Error(`not expected: ${message.$case}`);
     messages.push(message.value.lines.map(({ source, text }) => `${source}: ${text}`));
   };
-  const { say } = shipLogs({ paths: boot.paths, now: () => 1_005_000, uptimeMs: () => 5000 }, link);
-  return { say, messages, log, open: () => sessions.open(write, WELCOME) };
+  const stop = new AbortController();
+  const host = { paths: boot.paths, now: () => 1_005_000, uptimeMs: () => 5000 };
+  const { say } = shipLogs(host, link, stop.signal);
+  return { say, messages, log, open: () => sessions.open(write, WELCOME), stop };
 }
 
 const count = (messages: readonly (readonly string[])[]) =>
@@ -63,6 +65,18 @@ test("what the boot said goes first and once, then what was said before the sess
   using second = again.open();
   expect(second).toBeDefined();
   expect(await count(again.messages)).toEqual([["agent: started again"]]);
+});
+
+test("what an agent says last is sent before it ends", async () => {
+  const { say, messages, open, stop } = node();
+  say("agent", "before");
+  using session = open();
+  expect(session).toBeDefined();
+  await count(messages);
+  say("agent", "restarting: asked by root");
+  stop.abort();
+  expect(messages.at(-1)).toEqual(["agent: restarting: asked by root"]);
+  expect(vi.getTimerCount()).toBe(0);
 });
 
 test("later lines wait and go together; nothing runs while nothing is said", async () => {

@@ -32,11 +32,13 @@ export interface LogShippingHost {
 /**
  * Sends lines some seconds after they were said, several in one message; at once what was said before a session
  * opened, beginning with what the boot said on the console, which is sent once. While nothing is said nothing runs, and
- * while no controller answers the newest lines are kept.
+ * while no controller answers the newest lines are kept. When `stop` aborts, what is left is sent before the session
+ * ends: who asked for a restart is said last. For that the agent makes this before it opens sessions.
  */
 export function shipLogs(
   host: LogShippingHost,
   link: Pick<ControllerLink, "send" | "onWelcome">,
+  stop: AbortSignal,
 ): LogShipping {
   const ring = openLogRing(RING_LINES);
   let timer: NodeJS.Timeout | undefined;
@@ -56,6 +58,7 @@ export function shipLogs(
     timer.unref();
   };
 
+  stop.addEventListener("abort", ship, { once: true });
   link.onWelcome((_welcome, ended) => {
     ended.addEventListener("abort", () => {
       isOpen = false;
