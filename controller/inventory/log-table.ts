@@ -10,7 +10,11 @@ export interface LogTable {
   write(lines: readonly LogLine[]): void;
   /** In order of id: the first after `afterId`, or the last of all. */
   list(query: LogQuery & { readonly afterId: number | undefined }): readonly LogLine[];
-  prune(rule: { readonly before: Date; readonly maxLines: number; readonly maxPerNode: number }): void;
+  /**
+   * Deletes some of what is too much, in some tens of milliseconds: all else waits meanwhile. True: there is more, and
+   * this is to be called again soon.
+   */
+  prune(rule: { readonly before: Date; readonly maxLines: number; readonly maxPerNode: number }): boolean;
 }
 
 // Added to files of releases that had none: no reason to begin the history anew.
@@ -22,10 +26,9 @@ const TABLES = `
 
 /** A node is looked at for its own limit when it wrote this much since: nodes that only boot never are. */
 const PRUNE_NODE_AFTER = 500;
-/** Lines are deleted in steps of this many, each of some milliseconds. */
-const PRUNE_STEP = 10_000;
-/** So many steps at most each time: the rest waits for the next time. */
-const MAX_STEPS = 50;
+/** Lines deleted in one step (0.02 ms each), and nodes looked at in one. A cluster that boots writes millions of lines. */
+const PRUNE_STEP = 2000;
+const NODES_A_STEP = 50;
 
 interface LogRow {
   readonly id: number;
@@ -75,19 +78,20 @@ export function openLogTable(db: Sqlite.Database, now: () => Date): LogTable {
       return rows.map(lineOfRow);
     },
     prune: ({ before, maxLines, maxPerNode }) => {
+      let [nodes, deleted] = [0, 0];
       for (const [node, count] of written) {
         if (count < PRUNE_NODE_AFTER) continue;
-        pruneNode.run({ node, keep: maxPerNode });
+        if (nodes === NODES_A_STEP || deleted >= PRUNE_STEP) return true;
+        nodes += 1;
+        deleted += pruneNode.run({ node, keep: maxPerNode }).changes;
         written.delete(node);
       }
-      inSteps((step) => pruneSurplus.run({ step, keep: maxLines }).changes);
-      inSteps((step) => pruneOld.run({ step, before: before.getTime() }).changes);
+      if (deleted >= PRUNE_STEP) return true;
+      const step = PRUNE_STEP;
+      if (pruneSurplus.run({ step, keep: maxLines }).changes === step) return true;
+      return pruneOld.run({ step, before: before.getTime() }).changes === step;
     },
   };
-}
-
-function inSteps(prune: (step: number) => number): void {
-  for (let steps = 0; steps < MAX_STEPS && prune(PRUNE_STEP) === PRUNE_STEP; steps++);
 }
 
 function lineOfRow({ id, at_ms, node, boot_id, source, text }: LogRow): LogLine {

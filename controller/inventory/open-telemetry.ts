@@ -52,6 +52,7 @@ export function openTelemetry(options: TelemetryOptions): Telemetry & LogHistory
   let closed = false;
   let triedAtMs = Number.NEGATIVE_INFINITY;
   let prunedAtMs = Number.NEGATIVE_INFINITY;
+  let hasMoreToPrune = false;
   let timer: NodeJS.Timeout | undefined;
   let lastId = 0;
   let lastLineId = 0;
@@ -127,11 +128,17 @@ export function openTelemetry(options: TelemetryOptions): Telemetry & LogHistory
         const before = new Date(nowMs - retention.keepDays * DAY_MS);
         open.prune({ before, maxEvents: retention.maxEvents, maxBoots: retention.maxBoots });
         open.seen.prune(before);
-        open.logs.prune({ before, maxLines: retention.maxLogLines, maxPerNode: MAX_LOG_LINES_PER_NODE });
+        hasMoreToPrune = true;
       }
+      if (hasMoreToPrune) hasMoreToPrune = pruneLogs(open);
     } catch (error) {
       give(error);
     }
+  }
+
+  function pruneLogs(open: TelemetryFile): boolean {
+    const before = new Date(now().getTime() - retention.keepDays * DAY_MS);
+    return open.logs.prune({ before, maxLines: retention.maxLogLines, maxPerNode: MAX_LOG_LINES_PER_NODE });
   }
 
   function schedule(): void {
@@ -139,8 +146,8 @@ export function openTelemetry(options: TelemetryOptions): Telemetry & LogHistory
     timer = setTimeout(() => {
       timer = undefined;
       writeQueued();
-      // What could not be written is tried again, also when nothing new comes.
-      if (!queue.isEmpty() || unwrittenSeen.size > 0) schedule();
+      // What could not be written is tried again, also when nothing new comes; what is too much goes step by step.
+      if (!queue.isEmpty() || unwrittenSeen.size > 0 || hasMoreToPrune) schedule();
     }, BATCH_MS);
     timer.unref();
   }
