@@ -367,8 +367,14 @@ test("what fails in the commit is told, the rest is done, and the next look comp
         ? Promise.reject(Object.assign(new Error("EBUSY: resource busy"), { code: "EBUSY" }))
         : disk.rename(from, to),
   }));
-  const outcome = await node.apply(overlayOf({ "/etc/b": "2" }), parts);
+  const reactions = ["a", "b"].map((name) => ({
+    globs: [`/etc/${name}`],
+    command: `: ${name}`,
+    deadlineSeconds: 5,
+  }));
+  const outcome = await node.apply(overlayOf({ "/etc/b": "2" }, { reactions }), parts);
   expect(outcome).toMatchObject({ digest: "", failure: { code: "overlay-apply-failed" } });
+  expect([outcome.changed, outcome.reactions.map(({ command }) => command)]).toEqual([["/etc/b"], [": b"]]);
   expect(await readFile(at("/etc/a"), "utf8")).toBe("1");
   expect(await readFile(at("/etc/b"), "utf8")).toBe("2");
   const next = overlayOf({ "/etc/b": "2" });

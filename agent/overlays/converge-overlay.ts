@@ -118,7 +118,9 @@ async function pass(
       unavailable: new Set(unavailable.keys()),
     });
   }
-  const isChange = plan.steps.length > 0;
+  const isHalf = update.only !== undefined;
+  const changed = [...new Set([...(applied.unreacted ?? []), ...plan.changed])];
+  const isChange = plan.steps.length > 0 || changed.length > 0;
   const isNew = update.digest !== applied.digest;
   const next: AppliedOverlay = {
     format: 1,
@@ -126,6 +128,7 @@ async function pass(
     appliedAtMs: isChange || isNew ? host.now() : applied.appliedAtMs,
     wanted: update.wanted,
     owned: plan.owned,
+    ...(isHalf && changed.length > 0 ? { unreacted: changed } : {}),
   };
   if (!isChange) {
     if (JSON.stringify(next) !== JSON.stringify(applied)) {
@@ -133,7 +136,7 @@ async function pass(
       await files.adoptApplied();
     }
     await recordFingerprints(parts, update.wanted, facts, fingerprints, new Map());
-    if (isNew && update.only === undefined) await contents.prune(contentsOf(update.wanted));
+    if (isNew && !isHalf) await contents.prune(contentsOf(update.wanted));
     return {
       digest: next.digest,
       appliedAtMs: next.appliedAtMs,
@@ -152,25 +155,25 @@ async function pass(
     ),
   );
   signal.throwIfAborted();
-  const { reactions } = update.wanted;
+  const reactions = isHalf ? [] : update.wanted.reactions;
   const journal = {
     format: 1,
     digest: update.digest,
     steps: plan.steps,
-    changed: plan.changed,
+    changed,
     reactions,
     attempts: 0,
   } as const;
   await files.writeJournal(journal);
   const completed = await completeUpdate(host, files, journal, signal);
   await recordFingerprints(parts, update.wanted, facts, fingerprints, made);
-  if (update.only === undefined) await contents.prune(contentsOf(update.wanted));
+  if (!isHalf) await contents.prune(contentsOf(update.wanted));
   const isWhole = completed.failures.length === 0;
   return {
     digest: isWhole ? next.digest : "",
     appliedAtMs: next.appliedAtMs,
     drift: plan.drift,
-    changed: plan.changed,
+    changed: completed.changed,
     reactions: completed.reactions,
     ...(isWhole ? {} : { failure: notWhole(completed.failures) }),
   };

@@ -43,12 +43,13 @@ export async function completeUpdate(
   signal: AbortSignal,
 ): Promise<CompletedUpdate> {
   const failures = await commitOverlayUpdate(host.disk, journal.steps);
-  if (failures.length > 0) await keepWhatStays(files, failures);
+  const unchanged = failures.length > 0 ? await keepWhatStays(files, failures) : new Set();
   await files.adoptApplied();
-  const reactions = await react(host, files, journal, signal);
+  const changed = journal.changed.filter((path) => !unchanged.has(path));
+  const reactions = await react(host, files, { ...journal, changed }, signal);
   await files.dropJournal();
   await forget(host, files);
-  return { changed: journal.changed, failures, reactions };
+  return { changed, failures, reactions };
 }
 
 /** A reaction that ends the agent (it restarts its unit, or takes its memory) must not end every agent after it. */
@@ -79,15 +80,24 @@ async function forget(host: RuntimeHost, files: StateFiles): Promise<void> {
   await forgetPreparation(host, files, new Set(kept));
 }
 
-/** Where a step failed things are as they were, and so is what is known of them; the whole is not applied. */
-async function keepWhatStays(files: StateFiles, failures: readonly StepFailure[]): Promise<void> {
+/**
+ * Where a step failed things are as they were, and so is what is known of them; the whole is not applied. Returns the
+ * paths that are as they were.
+ */
+async function keepWhatStays(
+  files: StateFiles,
+  failures: readonly StepFailure[],
+): Promise<ReadonlySet<string>> {
   const next = await files.readNextApplied();
-  if (next === undefined) return;
   const before = await files.readApplied();
   const failed = new Set(failures.map(({ place }) => place));
+  const all = [...(next?.owned ?? []), ...before.owned];
+  const paths = new Set(all.flatMap(({ path, place }) => (failed.has(place) ? [path] : [])));
+  if (next === undefined) return paths;
   const owned = [
     ...next.owned.filter(({ place }) => !failed.has(place)),
     ...before.owned.filter(({ place }) => failed.has(place)),
   ];
   await files.prepareApplied({ ...next, digest: "", owned } satisfies AppliedOverlay);
+  return paths;
 }

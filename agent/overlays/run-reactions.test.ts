@@ -130,6 +130,32 @@ test("a reaction runs once per update, when a path it names changed, and again w
   expect(await runs()).toBe(3);
 });
 
+test("of an update in two halves reactions run once, when both are there, also when the agent ends in between", async () => {
+  for (const isEnded of [false, true]) {
+    await using node = await makeOverlayNode();
+    const seen = join(node.root, "run-seen");
+    const command = `cat ${join(node.root, "etc/app/conf")} >>${seen}`;
+    const reactions = [{ globs: ["/etc/b"], command, deadlineSeconds: 5 }];
+    await node.apply(overlayOf({ "/etc/app": "a file", "/etc/b": "1" }));
+    const next = overlayOf({ "/etc/app/conf": "whole;", "/etc/b": "2" }, { reactions });
+    let adopted = 0;
+    const parts = node.withDisk((disk) => ({
+      ...disk,
+      rename: async (from, to) => {
+        if (isEnded && adopted > 0 && to.endsWith("/etc/app")) throw new Error("ended");
+        await disk.rename(from, to);
+        if (to.endsWith("/applied.json")) adopted += 1;
+      },
+    }));
+    const applied = node.apply(next, parts);
+    await (isEnded ? expect(applied).rejects.toThrow("ended") : applied);
+    if (isEnded) await node.look();
+    expect(await readFile(seen, "utf8")).toBe("whole;");
+    await node.apply(next);
+    expect(await readFile(seen, "utf8")).toBe("whole;");
+  }
+});
+
 test("a reaction that ends the agent each time is given up after three times", async () => {
   await using node = await makeOverlayNode();
   const reactions = [{ globs: ["/etc/a"], command: "true", deadlineSeconds: 5 }];

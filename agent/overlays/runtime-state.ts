@@ -62,6 +62,8 @@ export interface AppliedOverlay {
   readonly appliedAtMs: number;
   readonly wanted: WantedOverlay;
   readonly owned: readonly OwnedPlace[];
+  /** What the first half of an update changed: its reactions wait for the second. */
+  readonly unreacted?: readonly string[];
 }
 
 export const NOTHING_APPLIED: AppliedOverlay = {
