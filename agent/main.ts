@@ -3,7 +3,6 @@ import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { errorMeaning, errorSentence, MusterError } from "#proto/contract/muster-error.ts";
 import { runCommand, runCommandUnchecked } from "#proto/host/run-command.ts";
 import { writeFileAtomically } from "#proto/host/write-file-atomically.ts";
 
@@ -21,6 +20,7 @@ import { obeyDirectives } from "./session/obey-directives.ts";
 import { runSession } from "./session/run-session.ts";
 import type { SessionHost } from "./session/session-host.ts";
 import { shipLogs } from "./session/ship-logs.ts";
+import { tellError } from "./tell-error.ts";
 import { keepAgentCurrent } from "./upgrade/keep-agent-current.ts";
 import { OWN_BUILD } from "./upgrade/own-build.ts";
 
@@ -41,9 +41,7 @@ void main(process.argv.slice(2)).then(
     process.exit(exitCode);
   },
   (error: unknown) => {
-    process.stderr.write(`muster-agent: ${errorSentence(error)}\n`);
-    if (error instanceof MusterError && error.fix !== undefined) process.stderr.write(`  ${error.fix}\n`);
-    process.exit(errorMeaning(error).exit);
+    process.exit(tellError(error));
   },
 );
 
@@ -54,7 +52,7 @@ async function main(args: readonly string[]): Promise<number> {
     case "boot":
       return boot();
     case "run":
-      return run();
+      return runToTheEnd();
     case "--version":
     case "-V":
       process.stdout.write(`muster-agent ${packageJson.version}\n`);
@@ -140,6 +138,24 @@ function keepBootLine({ bootLog }: HostPaths, text: string): void {
   }
 }
 
+const END_MS = 30_000;
+
+/**
+ * Runs until it is told to stop. Ends itself as the boot does, whatever happened, for the same reason: systemd would wait
+ * for ever for an agent that ends by itself (for a new one, or after a crash) and hangs at its exit, and start none.
+ */
+async function runToTheEnd(): Promise<number> {
+  const crash = (error: unknown): void => {
+    process.stderr.write(`muster-agent: ${error instanceof Error ? (error.stack ?? "") : String(error)}\n`);
+    process.kill(process.pid, "SIGKILL");
+  };
+  process.on("uncaughtException", crash);
+  process.on("unhandledRejection", crash);
+  await run().catch(tellError);
+  process.kill(process.pid, "SIGKILL");
+  return 0;
+}
+
 async function run(): Promise<number> {
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -189,7 +205,7 @@ async function run(): Promise<number> {
       run: runCommand,
       program: process.execPath,
       ownBuild: OWN_BUILD,
-      isBusy: () => obedience.running() > 0,
+      isBusy: () => obedience.running() > 0 || overlay.isBusy(),
       end: () => {
         stop.abort();
       },
@@ -199,7 +215,8 @@ async function run(): Promise<number> {
   );
   giveMemoryBack(link, stop.signal);
   await runSession(host, sessions, stop.signal);
-  await overlay.ended;
+  // Whatever hangs (a file server that is gone) is completed or undone at the next start, as after a crash.
+  await Promise.race([overlay.ended, sleep(END_MS)]);
   return 0;
 }
 

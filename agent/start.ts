@@ -1,7 +1,7 @@
-import { errorMeaning, errorSentence, MusterError } from "#proto/contract/muster-error.ts";
 import { runCommandUnchecked } from "#proto/host/run-command.ts";
 
 import { runHardwareCommand } from "./hardware/hardware-command.ts";
+import { tellError } from "./tell-error.ts";
 
 // Where the program begins. `hardware` is called like slurmd -C, also by scripts on many nodes, and needs nothing of the
 // network: without gRPC and all it brings the command takes 30 ms instead of 65. The import() below is none at run
@@ -18,8 +18,6 @@ async function printHardware(args: readonly string[]): Promise<void> {
   try {
     process.exit(await runHardwareCommand(args, host, new AbortController().signal));
   } catch (error) {
-    process.stderr.write(`muster-agent: ${errorSentence(error)}\n`);
-    if (error instanceof MusterError && error.fix !== undefined) process.stderr.write(`  ${error.fix}\n`);
-    process.exit(errorMeaning(error).exit);
+    process.exit(tellError(error));
   }
 }

@@ -14,7 +14,7 @@ import { type BlobFetch, fetchBlob } from "../boot/fetch-blob.ts";
 import { readIdentity } from "../identity/store-identity.ts";
 import { readNodeRecord } from "../node-record.ts";
 import type { SessionHost } from "../session/session-host.ts";
-import { NOTHING_TRIED, type UpdateRecord, withAttempt } from "./plan-agent-update.ts";
+import { NOTHING_TRIED, type UpdateRecord, withAttempt, withSuccess } from "./plan-agent-update.ts";
 
 /** What installing an agent touches. */
 export interface UpgradeHost extends Omit<SessionHost, "agentDigest" | "agentVersion"> {
@@ -26,6 +26,8 @@ export interface UpgradeHost extends Omit<SessionHost, "agentDigest" | "agentVer
 /** The blob is small; what a controller that is overloaded cannot give within this is asked for at the next session. */
 const FETCH_DEADLINE_MS = 15 * 60_000;
 const SELF_TEST_MS = 30_000;
+/** Node can hang at its exit (see agent/main.ts), which says nothing of the agent. */
+const SELF_TESTS = 3;
 /** Free space beside what the files take, so that an update never fills the root of a node. */
 const RESERVE_BYTES = 64 * 1024 * 1024;
 
@@ -56,8 +58,7 @@ export async function installAgent(
   await mkdir(update, { recursive: true, mode: 0o700 });
   const record = withAttempt(await readUpdateRecord(host), digest);
   await storeRecord(host, record);
-  const packed = join(update, "agent.zst");
-  const fresh = `${host.program}.new`;
+  const { packed, fresh } = leftoversOf(host);
   try {
     await requireSpace(update, blob.sizeBytes);
     await requireSpace(dirname(host.program), sizeBytes);
@@ -70,15 +71,27 @@ export async function installAgent(
     await storeRecord(host, { ...record, installed: [...record.installed, digest] });
     await rename(fresh, host.program);
   } catch (error) {
-    await rm(fresh, { force: true });
-    await rm(packed, { force: true });
+    await removeLeftovers(host);
     throw error;
   }
 }
 
-/** The agent that runs has been welcomed: it stays. True when it was on trial. */
-export async function endTrial(host: Pick<UpgradeHost, "paths">): Promise<boolean> {
+/** After an agent that ended in the middle of an update: 109 MB of the node's memory. */
+export async function removeLeftovers(host: Pick<UpgradeHost, "paths" | "program">): Promise<void> {
+  for (const path of Object.values(leftoversOf(host))) await rm(path, { force: true });
+}
+
+function leftoversOf({ paths, program }: Pick<UpgradeHost, "paths" | "program">): {
+  readonly packed: string;
+  readonly fresh: string;
+} {
+  return { packed: join(paths.update, "agent.zst"), fresh: `${program}.new` };
+}
+
+/** The agent that runs has been welcomed: it stays, and may be put in place again. True when it was on trial. */
+export async function endTrial(host: Pick<UpgradeHost, "paths">, build: string): Promise<boolean> {
   if (!(await isOnTrial(host))) return false;
+  await storeRecord(host, withSuccess(await readUpdateRecord(host), build));
   await rm(join(host.paths.update, TRYING), { force: true });
   return true;
 }
@@ -156,7 +169,13 @@ async function selfTest(
   build: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const { stdout } = await host.run({ program, args: ["--version"], deadlineMs: SELF_TEST_MS }, signal);
+  const ask = (left: number): ReturnType<typeof host.run> =>
+    host.run({ program, args: ["--version"], deadlineMs: SELF_TEST_MS }, signal).catch((error: unknown) => {
+      if (left > 1 && error instanceof MusterError && error.code === "deadline-exceeded")
+        return ask(left - 1);
+      throw error;
+    });
+  const { stdout } = await ask(SELF_TESTS);
   if (stdout.split("\n").includes(`build ${build}`)) return;
   throw new Error(`the new agent is not build ${build}: it says ${JSON.stringify(stdout.slice(0, 200))}`);
 }

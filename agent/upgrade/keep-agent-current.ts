@@ -2,7 +2,14 @@ import { errorSentence } from "#proto/contract/muster-error.ts";
 import type { AgentRelease } from "#proto/gen/muster/v1/session.ts";
 
 import type { ControllerLink } from "../session/controller-link.ts";
-import { endTrial, installAgent, isOnTrial, readUpdateRecord, type UpgradeHost } from "./install-agent.ts";
+import {
+  endTrial,
+  installAgent,
+  isOnTrial,
+  readUpdateRecord,
+  removeLeftovers,
+  type UpgradeHost,
+} from "./install-agent.ts";
 import { planAgentUpdate } from "./plan-agent-update.ts";
 import { watchProgram } from "./watch-program.ts";
 
@@ -16,6 +23,8 @@ export interface CurrentAgentHost extends UpgradeHost {
 }
 
 const BUSY_AGAIN_MS = 10_000;
+/** Longer than any reaction or directive may take: whatever is under way after that hangs. */
+const MOST_BUSY_MS = 70 * 60_000;
 /** A new agent that has no session after this long counts as a start that failed: see muster-agent.service. */
 const TRIAL_MS = 15 * 60_000;
 
@@ -32,20 +41,23 @@ export function keepAgentCurrent(
   const report = (what: string) => (error: unknown) => {
     if (!signal.aborted) host.log(`${what}: ${errorSentence(error)}`);
   };
-  const watcher = watchProgram(host.program, host.paths.ownExecutable, {
-    onReplaced: () => {
-      host.log("another agent was put in place of this one; ending for it");
-      endWhenIdle(host, signal).catch(report("cannot end for the new agent"));
-    },
-    log: host.log,
-  });
+  let isReplaced = false;
+  const onReplaced = (): void => {
+    if (isReplaced) return;
+    isReplaced = true;
+    host.log("another agent was put in place of this one; ending for it");
+    endWhenIdle(host, signal).catch(report("cannot end for the new agent"));
+  };
+  const watcher = watchProgram(host.program, host.paths.ownExecutable, { onReplaced, log: host.log });
   signal.addEventListener("abort", () => {
     watcher[Symbol.dispose]();
   });
   watchTrial(host, link, signal).catch(report("the trial of this agent"));
+  const cleaned = removeLeftovers(host).catch(report("what an update left"));
 
   let wanted: { readonly digest: string; readonly stop: AbortController } | undefined;
   const update = async (release: AgentRelease, stop: AbortSignal): Promise<void> => {
+    await cleaned;
     const plan = planAgentUpdate(host.ownBuild, release, await readUpdateRecord(host), host.random());
     if (plan.kind === "left") host.log(plan.why);
     if (plan.kind !== "fetch") return;
@@ -53,6 +65,8 @@ export function keepAgentCurrent(
     await host.sleep(plan.delayMs, stop);
     await installAgent(host, release, stop);
     host.log(`agent ${release.version} installed`);
+    // Also where nothing can be watched.
+    onReplaced();
   };
   link.onWelcome(({ agent }) => {
     if (agent?.digest === wanted?.digest) return;
@@ -72,7 +86,8 @@ export function keepAgentCurrent(
 }
 
 async function endWhenIdle(host: CurrentAgentHost, signal: AbortSignal): Promise<void> {
-  while (host.isBusy()) await host.sleep(BUSY_AGAIN_MS, signal);
+  for (let waitedMs = 0; host.isBusy() && waitedMs < MOST_BUSY_MS; waitedMs += BUSY_AGAIN_MS)
+    await host.sleep(BUSY_AGAIN_MS, signal);
   host.end();
 }
 
@@ -86,7 +101,7 @@ async function watchTrial(
   link.onWelcome(() => {
     if (welcomed.signal.aborted) return;
     welcomed.abort();
-    endTrial(host).then(
+    endTrial(host, host.ownBuild).then(
       (wasOnTrial) => {
         if (wasOnTrial) host.log("the new agent was welcomed: it stays");
       },

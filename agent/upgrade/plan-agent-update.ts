@@ -4,7 +4,7 @@ import type { AgentRelease } from "#proto/gen/muster/v1/session.ts";
 export interface UpdateRecord {
   /** Begun, and not always ended: a crash on the way counts. */
   readonly attempts: Readonly<Record<string, number>>;
-  /** Put in place. One that is here and does not run was given up by the unit. */
+  /** Put in place, and not yet welcomed. One that is here and does not run was given up by the unit. */
   readonly installed: readonly string[];
 }
 
@@ -27,7 +27,7 @@ const MAX_SIZE_BYTES = 1024 ** 3;
  * | release                                  | what                                   |
  * |------------------------------------------|----------------------------------------|
  * | none, or this build, or this has no name | nothing                                |
- * | was put in place in this boot            | left: it did not work                  |
+ * | was put in place in this boot, in vain   | left: it did not work                  |
  * | was tried three times                    | left                                   |
  * | without a place to fetch it, or too big  | left                                   |
  * | another                                  | fetched, at a moment within the spread |
@@ -46,6 +46,12 @@ export function planAgentUpdate(
   if (blob === undefined) return left("the controller does not say where it is");
   if (sizeBytes <= 0 || sizeBytes > MAX_SIZE_BYTES) return left(`${sizeBytes} bytes is no size of an agent`);
   return { kind: "fetch", delayMs: Math.round(1000 * spreadSeconds * random) };
+}
+
+/** The record without a build that works: whatever comes in between, it may be put in place again. */
+export function withSuccess(record: UpdateRecord, digest: string): UpdateRecord {
+  const attempts = Object.fromEntries(Object.entries(record.attempts).filter(([tried]) => tried !== digest));
+  return { attempts, installed: record.installed.filter((each) => each !== digest) };
 }
 
 /** The record with one more attempt. */

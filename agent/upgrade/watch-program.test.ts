@@ -48,6 +48,16 @@ test("a new file renamed over the executable is noticed, once", async () => {
   expect([count, watcher[Symbol.dispose].length]).toEqual([1, 0]);
 });
 
+test("what cannot be watched is said, and is no reason not to run", () => {
+  const log: string[] = [];
+  const nowhere = join(directory, "missing", "muster-agent");
+  using watcher = watchProgram(nowhere, exe, { onReplaced: () => undefined, log: (line) => log.push(line) });
+  expect([log, watcher[Symbol.dispose].length]).toEqual([
+    [expect.stringMatching(/^a new .*muster-agent will not be noticed: ENOENT/)],
+    0,
+  ]);
+});
+
 test("a removal is no replacement, and what comes after it is", async () => {
   const { promise, resolve } = Promise.withResolvers<undefined>();
   let isThere = false;

@@ -1,6 +1,8 @@
-import { constants, watch } from "node:fs";
+import { constants, type FSWatcher, watch } from "node:fs";
 import { access, readlink } from "node:fs/promises";
 import { basename, dirname } from "node:path";
+
+import { errorSentence } from "#proto/contract/muster-error.ts";
 
 /** Package managers rename the new file into place and then look at it once more. */
 const SETTLE_MS = 2000;
@@ -21,12 +23,15 @@ export function watchProgram(
   },
 ): Disposable {
   let timer: NodeJS.Timeout | undefined;
+  const notWatched = (error: unknown): void => {
+    parts.log(`a new ${program} will not be noticed: ${errorSentence(error)}`);
+  };
   const look = async (): Promise<void> => {
     if (!(await isReplaced(program, exeLink))) return;
-    watcher.close();
+    watcher?.close();
     parts.onReplaced();
   };
-  const watcher = watch(dirname(program), { persistent: false }, (_event, name) => {
+  const onChange = (name: string | null): void => {
     // Without a name, when too much happened at once, anything may have been meant.
     if (name !== null && name !== basename(program)) return;
     clearTimeout(timer);
@@ -35,14 +40,21 @@ export function watchProgram(
         parts.log(`cannot tell whether ${program} was replaced: ${String(error)}`);
       });
     }, parts.settleMs ?? SETTLE_MS);
-  });
-  watcher.on("error", (error) => {
-    parts.log(`a new ${program} will not be noticed: ${String(error)}`);
-  });
+  };
+  let watcher: FSWatcher | undefined;
+  try {
+    watcher = watch(dirname(program), { persistent: false }, (_event, name) => {
+      onChange(name);
+    });
+    watcher.on("error", notWatched);
+  } catch (error) {
+    // root's inotify instances are few (128, inotify(7)), and others use them too: no reason to run no agent.
+    notWatched(error);
+  }
   return {
     [Symbol.dispose]: () => {
       clearTimeout(timer);
-      watcher.close();
+      watcher?.close();
     },
   };
 }

@@ -175,9 +175,33 @@ test("a new agent stays once it was welcomed", async () => {
   await withNode(scriptOf(NEW), async (node) => {
     await mkdir(node.boot.paths.update, { recursive: true });
     await writeFile(join(node.boot.paths.update, "trying"), "\n");
+    const record = { attempts: { [OLD]: 2, [NEW]: 1 }, installed: [OLD, NEW] };
+    await writeFile(join(node.boot.paths.update, "tried.json"), JSON.stringify(record));
     await runUntil({ ...node, host: { ...node.host, agentDigest: NEW, sleep: neverWoken } }, /it stays$/);
     expect(node.log.at(-1)).toBe("the new agent was welcomed: it stays");
     await expect(stat(join(node.boot.paths.update, "trying"))).rejects.toMatchObject({ code: "ENOENT" });
+    // It works: a controller that goes on and comes back to it later is not refused. (This test runs it as OLD.)
+    expect(JSON.parse(await readFile(join(node.boot.paths.update, "tried.json"), "utf8"))).toEqual({
+      attempts: { [NEW]: 1 },
+      installed: [NEW],
+    });
+  });
+});
+
+test("what an agent left that ended in the middle of an update is removed by the next", async () => {
+  await withNode(scriptOf(NEW), async (node) => {
+    const left = [
+      join(node.boot.root, "usr/lib/muster/muster-agent.new"),
+      join(node.boot.paths.update, "agent.zst"),
+    ];
+    for (const path of left) {
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, "half of it");
+    }
+    const record = { attempts: { [NEW]: 3 }, installed: [] };
+    await writeFile(join(node.boot.paths.update, "tried.json"), JSON.stringify(record));
+    await runUntil(node, /is left: tried 3 times/);
+    for (const path of left) await expect(stat(path)).rejects.toMatchObject({ code: "ENOENT" });
   });
 });
 
