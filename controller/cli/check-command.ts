@@ -2,7 +2,7 @@ import { parseVerdict } from "#proto/contract/check-verdict.ts";
 
 import type { AnswerList, AnswerView } from "../api/rest/directive-routes.ts";
 import type { CliContext } from "./cli-context.ts";
-import { foldAnswers } from "./fold-answers.ts";
+import { foldAnswers, foldFailures } from "./fold-answers.ts";
 import { renderCount, renderTable } from "./render-text.ts";
 
 const EXIT_SOME_FAILED = 1;
@@ -25,9 +25,7 @@ export async function checkNodes(
     ...(options.check === undefined ? {} : { check: options.check }),
   });
   const verdicts = answers.flatMap(verdictsOf);
-  const unasked = answers.flatMap(({ node, error }) =>
-    error === undefined ? [] : [{ node, text: error.what }],
-  );
+  const unasked = answers.flatMap(({ node, error }) => (error === undefined ? [] : [{ node, ...error }]));
   if (verdicts.length > 0 || context.output !== "table") {
     await context.print(
       answers.map(({ node, error }) => ({
@@ -40,7 +38,7 @@ export async function checkNodes(
       () => renderVerdicts(verdicts),
     );
   }
-  for (const { nodes, text } of foldAnswers(unasked)) context.note(`${nodes}: ${text}`);
+  for (const line of foldFailures(unasked)) context.note(line);
   const wrong = new Set(verdicts.filter(({ result }) => result === "failed").map(({ node }) => node));
   if (wrong.size === 0 && unasked.length === 0) {
     context.note(`${renderCount(answers.length, "node")} as they should be`);

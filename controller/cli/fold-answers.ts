@@ -23,3 +23,28 @@ export function foldAnswers(
     .toSorted((a, b) => compareNodeNames(a.nodes[0] ?? "", b.nodes[0] ?? ""))
     .map(({ nodes, text }) => ({ nodes: foldNodeSet(nodes), count: nodes.length, text }));
 }
+
+/** Why a node did not do what it was asked, and what to do. */
+interface NodeFailure {
+  readonly node: string;
+  readonly what: string;
+  readonly fix?: string | undefined;
+}
+
+/** Stands for the name of each node while texts are compared; in no text, as it cannot be printed. */
+const OWN_NAME = "\0";
+
+/**
+ * Failures as lines for people, nodes with the same one together: "c[003,007]: no session", and below it the remedy,
+ * with all of their names where it has one.
+ */
+export function foldFailures(failures: readonly NodeFailure[]): readonly string[] {
+  const answers = failures.map(({ node, what, fix }) => ({
+    node,
+    text: (fix === undefined ? what : `${what}\n  fix: ${fix}`).replaceAll(
+      new RegExp(`(?<![\\w-])${node.replaceAll(".", "\\.")}(?![\\w-])`, "g"),
+      OWN_NAME,
+    ),
+  }));
+  return foldAnswers(answers).map(({ nodes, text }) => `${nodes}: ${text.replaceAll(OWN_NAME, nodes)}`);
+}

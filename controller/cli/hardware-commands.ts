@@ -31,7 +31,7 @@ export async function listHardware(context: CliContext, nodeset: string | undefi
 export async function showHardware(context: CliContext, nodeset: string): Promise<number> {
   const { reports, missing } = await readReports(context, nodeset, 1);
   const isOne = reports.length + missing.length === 1;
-  if (reports.length > 0) {
+  if (reports.length > 0 || (context.output !== "table" && !isOne)) {
     await context.print(isOne ? reports[0] : reports, () =>
       reports.map((report) => renderHardware(report, context.process.now())).join("\n"),
     );
@@ -100,7 +100,7 @@ export async function printSlurmConf(
 ): Promise<number> {
   const step = readStep(options.roundMemory);
   const { reports, missing } = await readReports(context, nodeset, 1);
-  if (reports.length > 0) {
+  if (reports.length > 0 || context.output !== "table") {
     const groups = planSlurmConf(reports, step);
     await context.print(groups, () => renderSlurmConf(groups));
   }

@@ -291,3 +291,23 @@ it("more nodes than one request takes are asked for in several", async () => {
   const { statusCode } = await api.inject("/api/v1/hardware/reports?names=n[0-229]");
   expect(statusCode).toBe(400);
 });
+
+it("several machines in JSON are a list, also when none has reported", async () => {
+  for (const command of ["show", "slurm-conf"]) {
+    expect(
+      await muster(`hardware ${command} c[003-004] -o json`),
+    ).toBe(`$ muster hardware ${command} c[003-004] -o json
+[]
+2> no report yet of c003: never booted
+2> no report yet of c004: booting: it reports once it is up
+[1]
+`);
+  }
+});
+
+it("a set of thousands of names that do not fold is asked for whole", async () => {
+  const names = Array.from({ length: 10_000 }, (_, n) => `n${(n * 7919).toString(36)}x`);
+  expect(await muster(`hardware list ${names.join(",")}`)).toMatch(
+    /\n2> muster: there is no node "n0x" \(and 9999 more of that set\)\n[^]*\[4\]\n$/,
+  );
+});

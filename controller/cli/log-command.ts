@@ -1,3 +1,6 @@
+import { MusterError } from "#proto/contract/muster-error.ts";
+import { parseNodeSet } from "#proto/contract/node-set.ts";
+
 import type { LogLineView } from "../api/rest/log-routes.ts";
 import type { CliContext } from "./cli-context.ts";
 import { readLimit } from "./node-commands.ts";
@@ -10,8 +13,8 @@ export async function showLogs(
   node: string,
   options: { readonly boot?: string; readonly follow?: true; readonly limit: string },
 ): Promise<number> {
-  const path = `/nodes/${encodeURIComponent(node)}/logs`;
-  const query = { boot: options.boot, limit: readLimit(options.limit) };
+  const path = `/nodes/${encodeURIComponent(readName(node))}/logs`;
+  const query = { boot: readBoot(options.boot), limit: readLimit(options.limit) };
   const render = openLogRenderer();
   if (options.follow === true) {
     const follow = (signal: AbortSignal): AsyncIterable<LogLineView> =>
@@ -26,6 +29,26 @@ export async function showLogs(
     await context.print(lines, () => lines.map(render).join(""));
   }
   return 0;
+}
+
+function readName(text: string): string {
+  const [name, ...others] = parseNodeSet(text);
+  if (name !== undefined && others.length === 0) return name;
+  throw new MusterError({
+    code: "argument-invalid",
+    what: `logs are of one node; ${text} are ${others.length + 1}`,
+    fix: name === undefined ? "name a node" : `for example muster node logs ${name}`,
+  });
+}
+
+/** An id or how it begins: muster node boots shows them. */
+function readBoot(text: string | undefined): string | undefined {
+  if (text === undefined || /^[0-9a-f-]{1,64}$/i.test(text)) return text;
+  throw new MusterError({
+    code: "argument-invalid",
+    what: `--boot ${text} is no id of a boot`,
+    fix: "`muster node boots NODE -o json` has them; the first characters are enough",
+  });
 }
 
 /** A line each, with a heading where another boot begins, as journalctl has it. */

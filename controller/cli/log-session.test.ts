@@ -120,7 +120,16 @@ it("says when there is nothing, and when there is no such node", async () => {
     "$ muster node logs c001 --boot cc\n2> c001 has said nothing yet in such a boot\n[0]\n",
   );
   expect(await muster("node logs c01")).toContain(`2> muster: there is no node "c01"`);
-  expect(await muster("node logs c001 --boot x'y")).toContain("2> ");
+  expect(await muster("node logs c001 --boot x'y")).toBe(`$ muster node logs c001 --boot x'y
+2> muster: --boot x'y is no id of a boot
+2>   fix: \`muster node boots NODE -o json\` has them; the first characters are enough
+[2]
+`);
+  expect(await muster("node logs c[001-003]")).toBe(`$ muster node logs c[001-003]
+2> muster: logs are of one node; c[001-003] are 3
+2>   fix: for example muster node logs c001
+[2]
+`);
 });
 
 it("goes on as it comes, without what other nodes or boots say", async () => {

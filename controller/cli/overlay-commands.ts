@@ -4,7 +4,7 @@ import { foldNodeSet } from "#proto/contract/node-set.ts";
 import type { OverlayStatusView, OverlayView, RefreshAnswer } from "../api/rest/overlay-routes.ts";
 import { durationBetween } from "../config/scalar-readers.ts";
 import type { CliContext } from "./cli-context.ts";
-import { foldAnswers } from "./fold-answers.ts";
+import { foldAnswers, foldFailures } from "./fold-answers.ts";
 import { renderOverlayStatus, renderOverlayTable } from "./render-overlays.ts";
 import { renderCount } from "./render-text.ts";
 
@@ -69,11 +69,7 @@ async function reportRefresh(
   hasWaited: boolean,
 ): Promise<number> {
   const done = answers.filter(({ error }) => error === undefined);
-  const failed = answers.flatMap(({ node, error }) =>
-    error === undefined
-      ? []
-      : [{ node, text: `${error.what}${error.fix === undefined ? "" : `\n  fix: ${error.fix}`}` }],
-  );
+  const failed = answers.flatMap(({ node, error }) => (error === undefined ? [] : [{ node, ...error }]));
   const said = foldAnswers(done.map(({ node, lines }) => ({ node, text: (lines ?? []).join("; ") })));
   if (context.output !== "table" || (hasWaited && done.length > 0)) {
     await context.print(answers, () =>
@@ -85,14 +81,8 @@ async function reportRefresh(
       `asked ${foldNodeSet(done.map(({ node }) => node))}; not waited for: muster overlay status shows what comes of it`,
     );
   }
-  const withoutNames = failed.map(({ node, text }) => ({ node, text: withoutName(text, node) }));
-  for (const { nodes, text } of foldAnswers(withoutNames)) context.note(`${nodes}: ${text}`);
+  for (const line of foldFailures(failed)) context.note(line);
   return failed.length > 0 ? EXIT_SOME_FAILED : 0;
-}
-
-/** What failed in the same way on several nodes is said once, with the remedy. */
-function withoutName(text: string, node: string): string {
-  return text.replaceAll(new RegExp(`\\b${node.replaceAll(".", "\\.")}\\b`, "g"), "NODE");
 }
 
 function readTimeout(text: string): number {

@@ -153,7 +153,7 @@ c[001-002]: 2 paths changed
 2> c003: no space left on /
 2>   fix: make room
 2> c[004-005]: no session
-2>   fix: see what it does: muster node list NODE; when it is up, look at its muster-agent.service
+2>   fix: see what it does: muster node list c[004-005]; when it is up, look at its muster-agent.service
 [1]
 `);
   });

@@ -6,7 +6,7 @@ import type { NodeList } from "../api/rest/schemas.ts";
 import { durationBetween } from "../config/scalar-readers.ts";
 import { isConfirmed } from "./ask-confirmation.ts";
 import type { CliContext } from "./cli-context.ts";
-import { foldAnswers } from "./fold-answers.ts";
+import { foldFailures } from "./fold-answers.ts";
 import { renderRebootPlan } from "./render-reboot-plan.ts";
 import { renderCount } from "./render-text.ts";
 import { waitForRestart } from "./wait-for-restart.ts";
@@ -26,6 +26,7 @@ interface NodeResult {
   readonly node: string;
   readonly result: "restarting" | "ready" | "failed";
   readonly what?: string;
+  readonly fix?: string;
 }
 
 /** `muster reboot`: exit status 1 when a node could not be asked or, with --wait, is not ready in the end. */
@@ -38,14 +39,16 @@ export async function rebootNodes(
   const { nodes: plan } = await context.api.get<RebootPlanView>("/reboot-plan", { names: nodeset });
   if (options.plan === true) {
     await context.print(plan, () => renderRebootPlan(plan));
-    for (const { nodes, text } of foldAnswers(unfitOf(plan))) context.note(`${nodes}: ${text}`);
+    for (const line of foldFailures(unfitOf(plan))) context.note(line);
     return 0;
   }
   const unfit = unfitOf(plan);
   const fit = plan.filter(({ node }) => !unfit.some((one) => one.node === node)).map(({ node }) => node);
   if (fit.length > 1 && options.yes !== true && !(await isConfirmed(context, questionOf(plan, fit))))
     return 1;
-  const failed = [...unfit];
+  const failed: { readonly node: string; readonly what: string; readonly fix?: string | undefined }[] = [
+    ...unfit,
+  ];
   const before = await context.api.get<NodeList>("/nodes", { names: nodeset });
   if (fit.length > 0) {
     const { answers } = await context.api.send<AnswerList>("POST", "/reboots", {
@@ -53,9 +56,9 @@ export async function rebootNodes(
       force: options.force === true,
       reason: options.message ?? "",
     });
-    for (const { node, error } of answers) if (error !== undefined) failed.push({ node, text: error.what });
+    for (const { node, error } of answers) if (error !== undefined) failed.push({ node, ...error });
   }
-  for (const { nodes, text } of foldAnswers(failed)) context.note(`${nodes}: ${text}`);
+  for (const line of foldFailures(failed)) context.note(line);
   const asked = fit.filter((node) => !failed.some((one) => one.node === node));
   if (asked.length > 0) context.note(`${foldNodeSet(asked)}: restarting`);
   const restarting = asked.map((node) => ({
@@ -67,7 +70,10 @@ export async function rebootNodes(
       ? await waitForRestart(context, restarting, timeoutSeconds)
       : [];
   const results: readonly NodeResult[] = [
-    ...failed.map(({ node, text }) => ({ node, result: "failed" as const, what: text })),
+    ...failed.map(({ node, what, fix }) => ({
+      ...{ node, result: "failed" as const, what },
+      ...(fix === undefined ? {} : { fix }),
+    })),
     ...(options.wait === true
       ? waited.map(({ node, isReady, text }) =>
           isReady ? { node, result: "ready" as const } : { node, result: "failed" as const, what: text },
@@ -81,10 +87,10 @@ export async function rebootNodes(
 /** Nodes that cannot be asked, and those that would come back to nothing: to restart them would only lose them. */
 function unfitOf(
   plan: readonly RebootPreviewView[],
-): readonly { readonly node: string; readonly text: string }[] {
+): readonly { readonly node: string; readonly what: string; readonly fix?: string }[] {
   return plan.flatMap(({ node, obstacle, trouble }) => {
-    if (obstacle !== undefined) return [{ node, text: `cannot be asked: ${obstacle}` }];
-    return trouble === undefined ? [] : [{ node, text: `would not boot: ${trouble.what}; ${trouble.fix}` }];
+    if (obstacle !== undefined) return [{ node, what: `cannot be asked: ${obstacle}` }];
+    return trouble === undefined ? [] : [{ node, what: `would not boot: ${trouble.what}`, fix: trouble.fix }];
   });
 }
 

@@ -168,7 +168,8 @@ c003        unreachable: cannot be asked  debian12 v2  the same     6.1.0-2     
     api = await createApi(deps, { by: "socket" });
     await listenOnSocket(api, join(site.directory, "control.sock"), "root");
     expect(await muster("reboot c001")).toBe(`$ muster reboot c001
-2> c001: would not boot: there is no image gone; on the controller: muster image import DIR --name gone, or give the node another image
+2> c001: would not boot: there is no image gone
+2>   fix: on the controller: muster image import DIR --name gone, or give the node another image
 [1]
 `);
     expect(asked).toEqual([]);
@@ -263,6 +264,7 @@ c002        clock    failed  61.0 s behind the controller's
 c[001-002]  overlay  ok      as it should be
 c001        clock    ok      within 2 s of the controller's
 2> c003: no session
+2>   fix: see what it does: muster node list c003; when it is up, look at its muster-agent.service
 2> 2 of 3 nodes failed
 [1]
 `);

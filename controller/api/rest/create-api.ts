@@ -33,6 +33,8 @@ import type { TypedApi } from "./typed-api.ts";
 
 /** Requests other than uploads. */
 const BODY_LIMIT_BYTES = 16 * 1024 * 1024;
+/** A set of 10,000 nodes whose names do not fold stands in the query, and Node takes 16 KiB unless told otherwise. */
+const MAX_HEADER_BYTES = 256 * 1024;
 const USER_NAME = /^[a-z_][a-z0-9_.-]{0,31}$/i;
 
 /**
@@ -50,11 +52,12 @@ export async function createApi(deps: ApiDependencies, access: ApiAccess): Promi
                 cert: access.certificatePem,
                 key: access.keyPem,
                 minVersion: "TLSv1.2",
+                maxHeaderSize: MAX_HEADER_BYTES,
               },
               handler,
             ),
         }
-      : {}),
+      : { http: { maxHeaderSize: MAX_HEADER_BYTES } }),
     ...(deps.log === undefined ? {} : { loggerInstance: deps.log }),
     bodyLimit: BODY_LIMIT_BYTES,
     // uploads of images take as long as they take

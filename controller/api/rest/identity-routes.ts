@@ -7,7 +7,7 @@ import type { TypedApi } from "./typed-api.ts";
 
 const STRICT = { additionalProperties: false } as const;
 const Names = Type.Array(Type.String());
-const NodeSet = Type.String({ maxLength: 16_384, description: "a node set" });
+const NodeSet = Type.String({ minLength: 1, description: "a node set: c[001-064],login" });
 
 const Revocation = Type.Object(
   {
