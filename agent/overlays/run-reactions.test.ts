@@ -99,6 +99,15 @@ test("with systemd a reaction is a unit of its own, outside the agent's", async 
   ]);
 });
 
+test("a reaction that could not be started says why", async () => {
+  const stderr = "Failed to start transient service unit: Access denied\n";
+  const run = async (): ReturnType<RuntimeHost["run"]> => ({ exitCode: 1, stdout: "", stderr });
+  const results = await runReactions(host(run), [reaction("true")], never);
+  expect(results).toMatchObject([
+    { failure: "it did not run to its end: Failed to start transient service unit: Access denied" },
+  ]);
+});
+
 test("a reaction runs once per update, when a path it names changed, and again when the agent ended before it", async () => {
   await using node = await makeOverlayNode();
   const count = join(node.root, "run-count");

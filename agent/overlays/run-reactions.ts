@@ -48,7 +48,7 @@ async function runReaction(
   try {
     const script = renderScript(command, directory, deadlineSeconds);
     await writeFile(join(directory, "run"), script, { mode: 0o600 });
-    await runScript(host, { id, directory, deadlineSeconds }, signal);
+    const complaint = await runScript(host, { id, directory, deadlineSeconds }, signal);
     signal.throwIfAborted();
     const status = (await readFile(join(directory, "status"), "utf8").catch(() => "")).trim();
     const output = await readFile(join(directory, "output")).catch(() => Buffer.alloc(0));
@@ -56,7 +56,8 @@ async function runReaction(
     const isLate = durationMs >= deadlineSeconds * 1000;
     return {
       command,
-      failure: isLate && status !== "0" ? `no end within ${deadlineSeconds} s` : describeEnd(status),
+      failure:
+        isLate && status !== "0" ? `no end within ${deadlineSeconds} s` : describeEnd(status, complaint),
       outputTail: output.subarray(-TAIL_BYTES).toString("utf8"),
       durationMs,
     };
@@ -83,7 +84,7 @@ function renderScript(command: string, directory: string, deadlineSeconds: numbe
 /**
  * With systemd the script is a unit of its own, outside the agent's sandbox and control group: what the reaction starts
  * lives on when the agent is started again. `Type=oneshot` makes systemd-run wait for the end also where no D-Bus
- * runs, which `--wait` and `--pipe` need.
+ * runs, which `--wait` and `--pipe` need. Returns what whoever ran the script said against it.
  */
 async function runScript(
   host: RuntimeHost,
@@ -93,7 +94,7 @@ async function runScript(
     deadlineSeconds,
   }: { readonly id: string; readonly directory: string; readonly deadlineSeconds: number },
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string> {
   const { shell, systemdRun, systemctl } = host.paths.programs;
   const script = join(directory, "run");
   const unit = `muster-reaction-${id}.service`;
@@ -107,18 +108,22 @@ async function runScript(
       const timeouts = [`TimeoutStartSec=${deadlineSeconds + KILL_AFTER_SECONDS + 1}`, "TimeoutStopSec=5"];
       const properties = ["Type=oneshot", ...timeouts].map((each) => `--property=${each}`);
       const args = ["--quiet", "--collect", `--unit=${unit}`, ...properties, "--", shell, script];
-      await host.run({ program: systemdRun, args, deadlineMs }, signal);
-    } else await host.run({ program: shell, args: [script], deadlineMs }, signal);
+      return (await host.run({ program: systemdRun, args, deadlineMs }, signal)).stderr;
+    }
+    return (await host.run({ program: shell, args: [script], deadlineMs }, signal)).stderr;
   } catch (error) {
     if (isSystemd) {
       await host.run({ program: systemctl, args: ["kill", "--signal=SIGKILL", unit] }).catch(() => undefined);
     }
     host.log(`reaction: ${errorSentence(error)}`);
+    return errorSentence(error);
   }
 }
 
-function describeEnd(status: string): string {
+function describeEnd(status: string, complaint: string): string {
   if (status === "0") return "";
+  const why = complaint.trim().slice(0, 500);
   // 128 and the signal's number is how sh(1) tells of one.
-  return status === "" ? "it was ended before it told its exit status" : `exit status ${status}`;
+  if (status !== "") return `exit status ${status}`;
+  return `it did not run to its end${why === "" ? "" : `: ${why}`}`;
 }
