@@ -15,7 +15,7 @@ import { listenOnAddress, listenOnSocket } from "../api/rest/listen.ts";
 import { openCertificateAuthority } from "../identity/certificate-authority.ts";
 import { buildProgram } from "./build-program.ts";
 import type { CliProcess } from "./cli-context.ts";
-import { runCli } from "./run-cli.ts";
+import { typeCommand } from "./type-command.ts";
 
 let site: TestSite;
 let api: FastifyInstance;
@@ -33,32 +33,8 @@ afterEach(async () => {
   await site[Symbol.asyncDispose]();
 });
 
-/** A command line, as a shell splits it, and all that comes of it: "$ muster ...", output, errors, exit status. */
-async function muster(line: string, more: Partial<CliProcess> = {}): Promise<string> {
-  let shown = `$ muster ${line}\n`;
-  const stop = new AbortController();
-  const exit = await runCli({
-    args: (line.match(/'[^']*'|\S+/g) ?? []).map((word) => word.replace(/^'(.*)'$/, "$1")),
-    env: { MUSTER_SOCKET: socket },
-    out: (text) => {
-      shown += text;
-    },
-    err: (text) => {
-      shown += text.replaceAll(/^/gm, "2> ").replace(/2> $/, "");
-    },
-    outIsTerminal: false,
-    errIsTerminal: false,
-    now: () => TEST_NOW,
-    ask: async () => undefined,
-    wait: async (ms) => wait(ms),
-    signal: stop.signal,
-    userId: 0,
-    initramfsCommand: ["false"],
-    artifacts: "/nonexistent",
-    ...more,
-  });
-  return `${shown}[${exit}]\n`;
-}
+const muster = (line: string, more: Partial<CliProcess> = {}): Promise<string> =>
+  typeCommand(socket, line, { wait: async (ms) => wait(ms), ...more });
 
 describe("a first day with muster", () => {
   it("reads like this", async () => {
@@ -306,21 +282,20 @@ it("follows events until Ctrl-C", async () => {
   });
   const stop = new AbortController();
   let lines = 0;
-  let shown = "";
-  const answer = await muster("events --follow", {
+  const shown = await muster("events --follow", {
     signal: stop.signal,
-    out: (text) => {
-      shown += text;
+    out: () => {
       lines += 1;
       if (lines === 1)
         site.happen({ severity: "info", kind: "node-ready", node: "c001", what: "c001 is ready" });
       else stop.abort();
     },
   });
-  expect(answer).toBe("$ muster events --follow\n[0]\n");
-  expect(shown).toBe(`2026-11-20 12:00:00Z  warning  dnsmasq-exited  -  dnsmasq ended with 1
+  expect(shown).toBe(`$ muster events --follow
+2026-11-20 12:00:00Z  warning  dnsmasq-exited  -  dnsmasq ended with 1
     fix: it is started again
 2026-11-20 12:00:00Z  info     node-ready  c001  c001 is ready
+[0]
 `);
 });
 

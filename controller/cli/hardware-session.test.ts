@@ -11,7 +11,7 @@ import { openTestSite, TEST_NOW, type TestSite } from "../api/rest/api-test-site
 import { createApi } from "../api/rest/create-api.ts";
 import { listenOnSocket } from "../api/rest/listen.ts";
 import { makeTestReport } from "../hardware/make-test-report.ts";
-import { runCli } from "./run-cli.ts";
+import { typeCommand } from "./type-command.ts";
 
 let site: TestSite;
 let api: FastifyInstance;
@@ -70,29 +70,7 @@ async function reports(bootId: string, given: Record<string, Partial<HardwareRep
   await site.deps.inventory.recordHardware(stored);
 }
 
-async function muster(line: string): Promise<string> {
-  let shown = `$ muster ${line}\n`;
-  const exit = await runCli({
-    args: line.split(" "),
-    env: { MUSTER_SOCKET: socket },
-    out: (text) => {
-      shown += text;
-    },
-    err: (text) => {
-      shown += text.replaceAll(/^/gm, "2> ").replace(/2> $/, "");
-    },
-    outIsTerminal: false,
-    errIsTerminal: false,
-    now: () => TEST_NOW,
-    ask: async () => undefined,
-    wait: async () => undefined,
-    signal: new AbortController().signal,
-    userId: 0,
-    initramfsCommand: ["false"],
-    artifacts: "/nonexistent",
-  });
-  return `${shown}[${exit}]\n`;
-}
+const muster = (line: string): Promise<string> => typeCommand(socket, line);
 
 it("hardware list has a line for each machine, and says why others have none", async () => {
   expect(await muster("hardware list")).toBe(`$ muster hardware list

@@ -9,7 +9,7 @@ import { openTestSite, TEST_NOW, type TestSite } from "../api/rest/api-test-site
 import { createApi } from "../api/rest/create-api.ts";
 import { listenOnSocket } from "../api/rest/listen.ts";
 import type { CliProcess } from "./cli-context.ts";
-import { runCli } from "./run-cli.ts";
+import { typeCommand } from "./type-command.ts";
 
 const [C001, C002] = [parseNodeName("c001"), parseNodeName("c002")];
 const WHAT = "10.77.0.99 (52:54:00:12:34:56) claimed to be c002, which it is not, with its MAC address";
@@ -43,31 +43,8 @@ afterEach(async () => {
   await site[Symbol.asyncDispose]();
 });
 
-/** A command line, and all that comes of it. */
-async function muster(line: string, more: Partial<CliProcess> = {}): Promise<string> {
-  let shown = `$ muster ${line}\n`;
-  const exit = await runCli({
-    args: (line.match(/'[^']*'|\S+/g) ?? []).map((word) => word.replace(/^'(.*)'$/, "$1")),
-    env: { MUSTER_SOCKET: join(site.directory, "control.sock") },
-    out: (text) => {
-      shown += text;
-    },
-    err: (text) => {
-      shown += text.replaceAll(/^/gm, "2> ").replace(/2> $/, "");
-    },
-    outIsTerminal: false,
-    errIsTerminal: false,
-    now: () => TEST_NOW,
-    ask: async () => undefined,
-    wait: async () => undefined,
-    signal: new AbortController().signal,
-    userId: 0,
-    initramfsCommand: ["false"],
-    artifacts: "/nonexistent",
-    ...more,
-  });
-  return `${shown}[${exit}]\n`;
-}
+const muster = (line: string, more?: Partial<CliProcess>): Promise<string> =>
+  typeCommand(join(site.directory, "control.sock"), line, more);
 
 describe("muster node revoke", () => {
   it("voids identities, names nodes that had none, and tells why in events and to those turned away", async () => {

@@ -8,7 +8,7 @@ import { parseNodeName } from "#proto/contract/node-name.ts";
 import { openTestSite, TEST_NOW, type TestSite } from "../api/rest/api-test-site.ts";
 import { createApi } from "../api/rest/create-api.ts";
 import { listenOnSocket } from "../api/rest/listen.ts";
-import { runCli } from "./run-cli.ts";
+import { typeCommand } from "./type-command.ts";
 
 const FIRST = "aaaaaaaa-0000-4000-8000-000000000001";
 const SECOND = "bbbbbbbb-0000-4000-8000-000000000002";
@@ -36,34 +36,21 @@ function say(bootId: string, source: string, text: string, seconds: number, node
   site.logs.recordLogs([{ node, bootId, source, text, at: new Date(TEST_NOW.getTime() + seconds * 1000) }]);
 }
 
-/** What a command prints; `heard` is told of all output so far and may end the command. */
-async function muster(line: string, heard?: (shown: string, stop: () => void) => void): Promise<string> {
-  let shown = `$ muster ${line}\n`;
+/** As typed; `heard` is told all that is shown so far each time there is more, and can press Ctrl-C. */
+function muster(line: string, heard?: (shown: string, stop: () => void) => void): Promise<string> {
   const stop = new AbortController();
-  const add = (text: string): void => {
+  let shown = "";
+  const hear = (text: string): void => {
     shown += text;
     heard?.(shown, () => {
       stop.abort();
     });
   };
-  const exit = await runCli({
-    args: line.split(" "),
-    env: { MUSTER_SOCKET: join(site.directory, "control.sock") },
-    out: add,
-    err: (text) => {
-      add(text.replaceAll(/^/gm, "2> ").replace(/2> $/, ""));
-    },
-    outIsTerminal: false,
-    errIsTerminal: false,
-    now: () => TEST_NOW,
-    ask: async () => undefined,
-    wait: async () => undefined,
+  return typeCommand(join(site.directory, "control.sock"), line, {
     signal: stop.signal,
-    userId: 0,
-    initramfsCommand: ["false"],
-    artifacts: "/nonexistent",
+    out: hear,
+    err: hear,
   });
-  return `${shown}[${exit}]\n`;
 }
 
 it("shows what a node said, boot by boot, and with a boot's id the kernel log of one that failed", async () => {

@@ -13,7 +13,7 @@ import { listenOnSocket } from "../api/rest/listen.ts";
 import type { OverlayReport } from "../overlays/overlay-report.ts";
 import type { NodeOverlay } from "../overlays/serve-runtime-overlays.ts";
 import type { CliProcess } from "./cli-context.ts";
-import { runCli } from "./run-cli.ts";
+import { typeCommand } from "./type-command.ts";
 
 const [WANTED, OLD] = [digestOfHex("a1b2c3d4".repeat(8)), digestOfHex("0badcafe".repeat(8))];
 const FIELDS = { kernelArguments: [], overlays: [], runtimeOverlays: [], tags: {}, devices: [] };
@@ -46,31 +46,8 @@ function set(name: string, verdict: NodeOverlay["verdict"], report?: Partial<Ove
   site.overlays.set(name, { overlays: ["site"], verdict, wanted: WANTED, trouble: undefined, report: whole });
 }
 
-/** A command line, and all that comes of it. */
-async function muster(line: string, more: Partial<CliProcess> = {}): Promise<string> {
-  let shown = `$ muster ${line}\n`;
-  const exit = await runCli({
-    args: line.split(" "),
-    env: { MUSTER_SOCKET: join(site.directory, "control.sock") },
-    out: (text) => {
-      shown += text;
-    },
-    err: (text) => {
-      shown += text.replaceAll(/^/gm, "2> ").replace(/2> $/, "");
-    },
-    outIsTerminal: false,
-    errIsTerminal: false,
-    now: () => TEST_NOW,
-    ask: async () => undefined,
-    wait: async () => undefined,
-    signal: new AbortController().signal,
-    userId: 0,
-    initramfsCommand: ["false"],
-    artifacts: "/nonexistent",
-    ...more,
-  });
-  return `${shown}[${exit}]\n`;
-}
+const muster = (line: string, more?: Partial<CliProcess>): Promise<string> =>
+  typeCommand(join(site.directory, "control.sock"), line, more);
 
 describe("muster overlay status", () => {
   it("is one line when all is well", async () => {

@@ -12,7 +12,7 @@ import { listenOnSocket } from "../api/rest/listen.ts";
 import type { NodeStatus } from "../sessions/fleet.ts";
 import type { DirectiveAction } from "../sessions/open-directives.ts";
 import type { CliProcess } from "./cli-context.ts";
-import { runCli } from "./run-cli.ts";
+import { typeCommand } from "./type-command.ts";
 
 let site: TestSite;
 let api: FastifyInstance;
@@ -77,37 +77,19 @@ async function addVersion(kernelRelease: string): Promise<void> {
   );
 }
 
-/** A command line, and all that comes of it. Each wait takes its time at once, then `tick` is called. */
-async function muster(
+/** As typed. Each wait takes its time at once, then `tick` is called. */
+function muster(
   line: string,
-  more: Partial<CliProcess> & { readonly tick?: () => void } = {},
+  { tick, ...more }: Partial<CliProcess> & { readonly tick?: () => void } = {},
 ): Promise<string> {
-  let shown = `$ muster ${line}\n`;
-  const { tick, ...parts } = more;
-  const exit = await runCli({
-    args: (line.match(/'[^']*'|\S+/g) ?? []).map((word) => word.replace(/^'(.*)'$/, "$1")),
-    env: { MUSTER_SOCKET: join(site.directory, "control.sock") },
-    out: (text) => {
-      shown += text;
-    },
-    err: (text) => {
-      shown += text.replaceAll(/^/gm, "2> ").replace(/2> $/, "");
-    },
-    outIsTerminal: false,
-    errIsTerminal: false,
+  return typeCommand(join(site.directory, "control.sock"), line, {
     now: () => new Date(nowMs),
-    ask: async () => undefined,
     wait: async (ms) => {
       nowMs += ms;
       tick?.();
     },
-    signal: new AbortController().signal,
-    userId: 0,
-    initramfsCommand: ["false"],
-    artifacts: "/nonexistent",
-    ...parts,
+    ...more,
   });
-  return `${shown}[${exit}]\n`;
 }
 
 describe("muster reboot", () => {
