@@ -17,7 +17,8 @@ fi
 
 install -d "$dest/usr/lib/muster" "$dest/usr/bin" "$dest/usr/lib/systemd/system" "$dest/usr/lib/sysusers.d" \
     "$dest/etc/muster" "$dest/usr/share/doc/muster" "$dest/usr/share/bash-completion/completions"
-# The agent reaches nodes inside artifacts/; the controller itself has no use for the executable.
+# Nodes get their agent from artifacts/: in the base archives when they boot, packed (agent.zst) when they are up.
+# The executable beside them, dist/muster-agent, is for tests and for a look at one's own machine.
 for part in lib artifacts musterd muster muster-initramfs; do
     rm -rf "$dest/usr/lib/muster/$part.new"
     cp -R "$here/dist/$part" "$dest/usr/lib/muster/$part.new"

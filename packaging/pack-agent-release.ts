@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { constants, zstdCompress } from "node:zlib";
 import { promisify } from "node:util";
 
-/** What musterd reads about the agent it gives to nodes: controller/agents/read-agent-release.ts. */
+/** What musterd reads about the agent it gives to nodes: controller/agents/agent-release.ts. */
 interface AgentReleaseFile {
   readonly version: string;
   readonly build: string;

@@ -14,17 +14,6 @@ import { DIST, writeOverlay } from "./cluster.ts";
 
 const PROJECT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
-/** As a newcomer reads: README.md and where it leads, in that order; what it does not name comes last. */
-const READING_ORDER = [
-  "install",
-  "first-nodes",
-  "troubleshooting",
-  "dhcp",
-  "overlays",
-  "security",
-  "performance",
-];
-
 /** Lines that are no muster command, each with who runs it. A line that is not here has no test: add one. */
 const RUN_ELSEWHERE: Readonly<Record<string, string>> = {
   "npm run demo": "test/e2e/demo.test.ts",
@@ -66,6 +55,12 @@ test("what the documentation shows besides muster commands is run by a test", as
   expect(lines.filter(({ line }) => !(line.replace(/ -- .*/, "") in RUN_ELSEWHERE))).toEqual([]);
 });
 
+test("README.md links to every document", async () => {
+  const readme = await readFile(join(PROJECT, "README.md"), "utf8");
+  const documents = (await readdir(join(PROJECT, "docs"))).filter((name) => name.endsWith(".md"));
+  expect(documents.filter((name) => !readme.includes(`(docs/${name})`))).toEqual([]);
+});
+
 test("install.sh installs programs that run, units, and an example that is kept at an update", async () => {
   const root = await mkdtemp(join(tmpdir(), "muster-install-"));
   try {
@@ -90,6 +85,12 @@ test("install.sh installs programs that run, units, and an example that is kept 
       "muster-dnsmasq.service",
       "musterd.service",
     ]);
+    expect((await readdir(join(root, "usr/lib/muster/artifacts"))).sort()).toEqual([
+      "agent.json",
+      "agent.zst",
+      "base-gzip.cpio",
+      "base-zstd.cpio",
+    ]);
     const before = await stat(example);
     expect(await install()).toMatchObject({ exitCode: 0, stderr: "" });
     expect((await stat(example)).mtimeMs).toBe(before.mtimeMs);
@@ -113,15 +114,14 @@ function runAsTyped(controller: ControllerProcess, line: string, directory: stri
   });
 }
 
+/** README.md, then what it links to, in its order: that in which it is read, and in which each may use what came before. */
 async function readDocumentedLines(): Promise<readonly DocumentedLine[]> {
-  const names = (await readdir(join(PROJECT, "docs"))).filter((name) => name.endsWith(".md"));
-  const rank = (name: string): number => {
-    const at = READING_ORDER.indexOf(name.replace(/\.md$/, ""));
-    return at === -1 ? READING_ORDER.length : at;
-  };
-  const ordered = names.sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
-  const documents = ["README.md", ...ordered.map((name) => join("docs", name))];
-  const texts = await Promise.all(documents.map((path) => readFile(join(PROJECT, path), "utf8")));
+  const read = (path: string): Promise<string> => readFile(join(PROJECT, path), "utf8");
+  const linked = [...(await read("README.md")).matchAll(/\((docs\/[a-z-]+\.md)\)/g)].map(
+    ([, path = ""]) => path,
+  );
+  const documents = ["README.md", ...new Set(linked)];
+  const texts = await Promise.all(documents.map(read));
   return documents.flatMap((path, index) => findShellLines(path, texts[index] ?? ""));
 }
 
