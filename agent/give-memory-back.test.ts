@@ -28,7 +28,7 @@ test("a full collection frees what nothing refers to", async () => {
   expect(await isGone()).toBe(true);
 });
 
-test("memory is given back 45 s after the start, and again 45 s after each welcome", async () => {
+test("memory is given back 45 s after the start and after each welcome, and once an hour", async () => {
   const welcomes: (() => void)[] = [];
   const stop = new AbortController();
   giveMemoryBack({ onWelcome: (listener) => void welcomes.push(listener as () => void) }, stop.signal);
@@ -39,9 +39,13 @@ test("memory is given back 45 s after the start, and again 45 s after each welco
     expect(vi.getTimerCount()).toBe(1);
     vi.advanceTimersByTime(1000);
     expect(await isGone()).toBe(true);
-    expect(vi.getTimerCount()).toBe(0);
     for (const welcome of welcomes) welcome();
   }
+  vi.advanceTimersByTime(45_000);
+  const isGone = makeGarbage();
+  await nextTurn();
+  vi.advanceTimersByTime(3_600_000);
+  expect(await isGone()).toBe(true);
   stop.abort();
   expect(vi.getTimerCount()).toBe(0);
   for (const welcome of welcomes) welcome();
