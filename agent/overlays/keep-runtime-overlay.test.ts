@@ -359,6 +359,21 @@ test("while the controller cannot say what is right, what was right is kept true
   });
 });
 
+test("a report of many edits at long paths fits in a message", async () => {
+  const deep = `/etc${`/${"d".repeat(200)}`.repeat(14)}`;
+  const paths = Array.from({ length: 120 }, (_, at) => `${deep}/${"f".repeat(200)}${at}`);
+  await using controller = await startController(
+    overlayOf(Object.fromEntries(paths.map((path) => [path, "x"]))),
+  );
+  await using node = await startNode(controller.address, root);
+  await until(() => controller.statuses().length > 0, "a status");
+  for (const path of paths) await writeFile(at(path), "y");
+  await node.overlay.refresh(never);
+  await until(() => controller.statuses().at(-1)?.driftCount === 120, "the report of the edits");
+  expect(controller.statuses().at(-1)?.drift).toHaveLength(100);
+  expect(Math.max(...controller.bytes)).toBeLessThan(100_000);
+});
+
 test("a record of the overlay that is damaged is told, with what to do", async () => {
   await using controller = await startController(overlayOf({ "/etc/v": "1" }));
   await using node = await startNode(controller.address, root);

@@ -49,6 +49,9 @@ export interface OverlayDutyHost extends SessionHost {
 const ANSWER_DEADLINE_MS = 30_000;
 /** As OverlayStatus says. */
 const MOST_DRIFT = 100;
+/** As much as the controller keeps; a status must fit in a message of 1 MiB, whatever paths and commands are like. */
+const MOST_REACTIONS = 32;
+const MOST_TEXT = 500;
 
 /**
  * Keeps the runtime overlay true for as long as the node is up: at start it completes what an earlier agent began and
@@ -352,14 +355,27 @@ function renderStatus(
     failure:
       failure === undefined
         ? undefined
-        : { digest: wantedDigest, code: failure.code, what: errorSentence(failure), fix: failure.fix ?? "" },
+        : {
+            digest: wantedDigest,
+            code: failure.code,
+            what: short(errorSentence(failure)),
+            fix: short(failure.fix ?? ""),
+          },
     drift: drift
       .slice(0, MOST_DRIFT)
-      .map(({ path, what, isRepaired }) => ({ path, what, repaired: isRepaired })),
+      .map(({ path, what, isRepaired }) => ({ path: short(path), what: short(what), repaired: isRepaired })),
     driftCount: drift.length,
-    reactions: [...reactions],
+    // Those that failed first: they are what is to be known.
+    reactions: reactions
+      .toSorted((a, b) => Number(a.failure === "") - Number(b.failure === ""))
+      .slice(0, MOST_REACTIONS)
+      .map((each) => ({ ...each, command: short(each.command), failure: short(each.failure) })),
     changed: changed.length,
   };
+}
+
+function short(text: string): string {
+  return text.slice(0, MOST_TEXT);
 }
 
 function describeOutcome({ changed, drift, reactions, failure }: ConvergeOutcome): readonly string[] {

@@ -25,7 +25,9 @@ export interface Obedience {
 const REMEMBERED = 64;
 /** Nobody has this much to ask of one node at a time. */
 const MAX_RUNNING = 16;
+/** As the controller has it. */
 const MAX_LINES = 1000;
+const MAX_LINE = 500;
 
 /**
  * Carries out what the controller asks, several things at once, each at most once per id and with its deadline: an id
@@ -86,7 +88,13 @@ export function obeyDirectives(
     try {
       if (running.size > MAX_RUNNING) throw tooMany();
       const lines = await Promise.race([act(directive, deadline.signal), deadline.passed]);
-      return { id, code: "", what: "", fix: "", lines: lines.slice(0, MAX_LINES) };
+      return {
+        id,
+        code: "",
+        what: "",
+        fix: "",
+        lines: lines.slice(0, MAX_LINES).map((line) => line.slice(0, MAX_LINE)),
+      };
     } catch (error) {
       if (!(error instanceof MusterError))
         log(`directive ${directive.action?.$case ?? "?"}: ${stackOf(error)}`);
