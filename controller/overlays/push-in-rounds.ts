@@ -76,7 +76,12 @@ export function openPushRounds(parts: {
       const timer = setTimeout(() => {
         waiting.delete(node);
         giveUp();
-        parts.push(node);
+        try {
+          parts.push(node);
+        } catch (error) {
+          // In a timer there is nobody else to catch it: it would end musterd.
+          parts.onBug(error, "runtime overlays");
+        }
       }, answerMs);
       waiting.set(node, timer.unref());
     },
