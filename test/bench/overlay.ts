@@ -1,3 +1,5 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { type Cluster, openCluster } from "../e2e/cluster.ts";
@@ -10,11 +12,12 @@ import { type Bench, renderTable } from "./render-table.ts";
 const SCHEDULE = 'overlays:\n  schedule: "* * * * *"\n  jitter: 0s\n';
 const MINUTE_MS = 60_000;
 const LOOKS = 4;
+const CHANGES = 5;
 /** A look is over in tens of milliseconds; this much before and after the minute is measured. */
 const MARGIN_MS = 1500;
 
 /**
- * What a look at a runtime overlay costs that has not changed. Of some looks the cheapest counts: a heartbeat or a
+ * What a look at a runtime overlay costs that has not changed, and what a change of a file does. Of some looks the cheapest counts: a heartbeat or a
  * keepalive falls into the others now and then.
  */
 export const benchOverlay: Bench = async (say) => {
@@ -26,22 +29,26 @@ export const benchOverlay: Bench = async (say) => {
     say(`look ${looks.length + 1} of ${LOOKS}`);
     looks.push(await measureLook(cluster, pid));
   }
-  const row = (what: string, of: (look: Look) => number, digits: number, aim: string): readonly string[] => [
-    what,
-    Math.min(...looks.map(of)).toFixed(digits),
-    aim,
-  ];
-  return renderTable(
-    ["a look at 20 files that did not change", "measured", "aim"],
-    [
-      row("bytes on the connection, TLS included", ({ sent, received }) => sent + received, 0, "1000"),
-      row("- from the agent", ({ sent }) => sent, 0, ""),
-      row("- from the controller", ({ received }) => received, 0, ""),
-      row("CPU of the agent, ms", ({ agentMs }) => agentMs, 2, ""),
-      row("CPU of musterd, ms", ({ controllerMs }) => controllerMs, 2, ""),
-    ],
-  );
+  say("change a file");
+  const changes: Look[] = [];
+  while (changes.length < CHANGES) changes.push(await measureChange(cluster, pid, changes.length));
+  return [
+    renderTable(["a look at 20 files that did not change", "measured", "aim"], renderLooks(looks, "1000")),
+    renderTable(["a change of one of them", "measured", "aim"], renderLooks(changes, "")),
+  ].join("\n");
 };
+
+function renderLooks(looks: readonly Look[], aim: string): readonly (readonly string[])[] {
+  const lowest = (of: (look: Look) => number, digits: number): string =>
+    Math.min(...looks.map(of)).toFixed(digits);
+  return [
+    ["bytes on the connection, TLS included", lowest(({ sent, received }) => sent + received, 0), aim],
+    ["- from the agent", lowest(({ sent }) => sent, 0), ""],
+    ["- from the controller", lowest(({ received }) => received, 0), ""],
+    ["CPU of the agent, ms", lowest(({ agentMs }) => agentMs, 2), ""],
+    ["CPU of musterd, ms", lowest(({ controllerMs }) => controllerMs, 2), ""],
+  ];
+}
 
 interface Look {
   readonly sent: number;
@@ -50,16 +57,34 @@ interface Look {
   readonly controllerMs: number;
 }
 
-/** The next look. */
-async function measureLook({ lab }: Cluster, pid: number): Promise<Look> {
+/** The look at the next full minute. */
+async function measureLook(cluster: Cluster, pid: number): Promise<Look> {
+  await sleep(MINUTE_MS - ((Date.now() + MARGIN_MS) % MINUTE_MS));
+  return measure(cluster, pid);
+}
+
+/** A file of the overlay becomes another, in the midst of a minute: no look falls into it. */
+async function measureChange(cluster: Cluster, pid: number, change: number): Promise<Look> {
+  const file = join(cluster.controller.stateDirectory, "overlays/bench/rootfs/etc/muster-bench/0");
+  const sinceMinuteMs = Date.now() % MINUTE_MS;
+  if (sinceMinuteMs > MINUTE_MS / 2) await sleep(MINUTE_MS - sinceMinuteMs + MARGIN_MS);
+  return measure(cluster, pid, () => writeFile(file, `change ${change}\n`));
+}
+
+/** What something costs that is over in three seconds. */
+async function measure(
+  { lab }: Cluster,
+  pid: number,
+  begin: () => Promise<void> = async () => undefined,
+): Promise<Look> {
   const musterd = await findMusterd(lab);
   const read = async (): Promise<Look> => ({
     ...(await readTraffic(lab)),
     agentMs: await readCpuMilliseconds(pid),
     controllerMs: await readCpuMilliseconds(musterd),
   });
-  await sleep(MINUTE_MS - ((Date.now() + MARGIN_MS) % MINUTE_MS));
   const before = await read();
+  await begin();
   await sleep(2 * MARGIN_MS);
   const after = await read();
   return {
