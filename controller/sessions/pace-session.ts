@@ -14,7 +14,7 @@ export interface SessionPace {
  * a hardware report of a megabyte stays far below the burst; one that sends as fast as it can costs less than a tenth
  * of one core.
  */
-export const PACE = { burst: 2000, perSecond: 100 } as const;
+const PACE = { burst: 2000, perSecond: 100 } as const;
 const UNIT_BYTES = 4096;
 
 /** 200 log lines of 500 characters outside ASCII are 300 KB. A few bytes of a message can each become an object in memory. */

@@ -53,7 +53,7 @@ export interface SessionListener {
 }
 
 /** What parts of the controller add to a welcome. */
-export type WelcomeParts = Pick<Welcome, "hardwareDigest" | "overlaySchedule" | "agent">;
+type WelcomeParts = Pick<Welcome, "hardwareDigest" | "overlaySchedule" | "agent">;
 
 /** What sessions work with. */
 export interface SessionParts {
