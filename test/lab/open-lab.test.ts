@@ -75,6 +75,10 @@ test("what a killed lab left is swept away with its processes, a live lab and fo
   const owner = { ...(await readOwnIdentity()), pid: passed.pid, startTime: "1" };
   await writeFile(join(dead, OWNER_FILE), JSON.stringify(owner));
   const namespace = await createNamespace(deadName, dead);
+  const mounted = join(dead, "mounted");
+  await mkdir(mounted);
+  await runCommand({ program: "mount", args: ["-t", "tmpfs", "lab", mounted] });
+  await writeFile(join(mounted, "file"), "x");
   const sleeper = await startDaemon({ ...inNamespace(namespace, "sleep", ["600"]), onLine: ignoreLine });
 
   await using foreign = {
@@ -87,6 +91,8 @@ test("what a killed lab left is swept away with its processes, a live lab and fo
 
   expect(await sweepDeadLabs(tmpdir())).toContain(deadName);
   expect(await tracesOf(deadName)).toEqual([]);
+  const { stdout: mounts } = await runCommand({ program: "cat", args: ["/proc/self/mounts"] });
+  expect(mounts).not.toContain(deadName);
   expect(await sleeper.exited).toEqual({ code: null, signal: "SIGKILL" });
   expect((await tracesOf(live.name)).length).toBeGreaterThan(0);
   expect((await stat(foreign.path)).isDirectory()).toBe(true);
