@@ -10,10 +10,18 @@ import {
   recordOf,
   stageOf,
   startOf,
-  timelineOf,
 } from "./boot-timeline.ts";
 import type { AgentStages, Fleet, NodeStatus } from "./fleet.ts";
+import {
+  bootAbandoned,
+  nodeReachable,
+  nodeReady,
+  nodeUnreachable,
+  rebootLost,
+  rebootStuck,
+} from "./plan-node-events.ts";
 import { planNodeState, planNodeStatus, type TrackedNode } from "./plan-node-status.ts";
+import { readLastBoots } from "./read-last-boots.ts";
 
 /** A fleet that watches itself. Disposing writes what is still unwritten and freezes the states. */
 export interface TrackedFleet extends Fleet, AsyncDisposable {
@@ -153,22 +161,10 @@ export async function trackFleet(parts: {
     const { node, gone } = tracked;
     if (gone === undefined || gone.isTold || atMs - gone.sinceMs < GONE_MS) return;
     tracked.gone = { ...gone, isTold: true };
-    telemetry.recordEvent({
-      severity: "warning",
-      kind: "node-unreachable",
-      node,
-      what: `the session of ${node} ended, and it did not come back within ${GONE_MS / 1000} s`,
-      fix: "expected when it restarts; otherwise look at its network and its muster-agent.service",
-    });
+    telemetry.recordEvent(nodeUnreachable(node, GONE_MS));
   };
   const tellBack = ({ node, gone }: TrackedNode, atMs: number): void => {
-    if (gone?.isTold !== true) return;
-    telemetry.recordEvent({
-      severity: "info",
-      kind: "node-reachable",
-      node,
-      what: `${node} is back after ${Math.round((atMs - gone.sinceMs) / 1000)} s, in the boot it was in`,
-    });
+    if (gone?.isTold === true) telemetry.recordEvent(nodeReachable(node, atMs - gone.sinceMs));
   };
   /** A restart that was answered and did not happen, or from which the node did not come back, is told once. */
   const endRestart = (tracked: TrackedNode, atMs: number): void => {
@@ -176,23 +172,7 @@ export async function trackFleet(parts: {
     const limitMs = session === undefined ? parts.abandonAfterMs : STUCK_RESTART_MS;
     if (restartMs === undefined || atMs - restartMs <= limitMs) return;
     tracked.restartMs = undefined;
-    telemetry.recordEvent(
-      session === undefined
-        ? {
-            severity: "error",
-            kind: "reboot-lost",
-            node,
-            what: `${node} restarted ${Math.round(limitMs / 60_000)} minutes ago and was not seen since`,
-            fix: "look at the machine's console; power-cycle it to try again",
-          }
-        : {
-            severity: "warning",
-            kind: "reboot-stuck",
-            node,
-            what: `${node} was told to restart and is still up`,
-            fix: `see what does not stop: muster node logs ${node}; muster reboot --force ${node}`,
-          },
-    );
+    telemetry.recordEvent(session === undefined ? rebootLost(node, limitMs) : rebootStuck(node));
     announce(tracked);
   };
   /** The boot an agent speaks of: known by its id, or the one whose script its machine just got, or new. */
@@ -384,14 +364,7 @@ export async function trackFleet(parts: {
       boot.failure = undefined;
       boot.readyMs ??= at.getTime();
       if (tracked.boot !== boot && tracked.sessionBoot !== boot) begin(tracked, boot);
-      if (isFirst) {
-        telemetry.recordEvent({
-          severity: "info",
-          kind: "node-ready",
-          node,
-          what: `${node} is ready ${((boot.readyMs - startOf(boot)) / 1000).toFixed(1)} s after the start of its boot`,
-        });
-      }
+      if (isFirst) telemetry.recordEvent(nodeReady(node, boot.readyMs - startOf(boot)));
       changed(boot, tracked);
     },
     sessionClosed: (node, bootId, at) => {
@@ -437,13 +410,9 @@ export async function trackFleet(parts: {
         tellGone(tracked, at.getTime());
         if (boot === undefined || !isQuiet(boot)) continue;
         abandon(boot, `no news from ${tracked.node} for ${minutes} minutes`);
-        telemetry.recordEvent({
-          severity: "error",
-          kind: "boot-abandoned",
-          node: tracked.node,
-          what: `no news from ${tracked.node} for ${minutes} minutes, last at stage ${boot.failure?.stage ?? "unknown"}`,
-          fix: "look at the machine's console; power-cycle it to try again",
-        });
+        telemetry.recordEvent(
+          bootAbandoned(tracked.node, parts.abandonAfterMs, boot.failure?.stage ?? "unknown"),
+        );
         announce(tracked);
       }
       for (const [mac, { boot, address }] of early) {
@@ -474,27 +443,6 @@ export async function trackFleet(parts: {
 function restart(boot: BootTimeline): void {
   boot.outcome = "booting";
   boot.failure = undefined;
-}
-
-/** The last boot of each node: most are among the newest, the rest are asked for one by one. */
-async function readLastBoots(
-  telemetry: Pick<Telemetry, "listBoots">,
-  nodes: readonly NodeName[],
-  at: Date,
-): Promise<readonly BootTimeline[]> {
-  const wanted = new Set<string>(nodes);
-  const found: BootTimeline[] = [];
-  const take = (records: Awaited<ReturnType<Telemetry["listBoots"]>>): void => {
-    for (const record of records) {
-      // What only its MAC told of may have been another machine's; the node's own boots count.
-      if (record.node === undefined || record.bootId.startsWith("mac/") || !wanted.delete(record.node))
-        continue;
-      found.push(timelineOf(record, at.getTime()));
-    }
-  };
-  if (wanted.size > 0) take(await telemetry.listBoots({ limit: 3 * wanted.size }));
-  for (const node of [...wanted]) take(await telemetry.listBoots({ node, limit: 10 }));
-  return found;
 }
 
 function putBounded<K, V>(map: Map<K, V>, key: K, value: V): void {
