@@ -22,7 +22,7 @@ export interface FileContent {
 /** Contents by digest, in a directory. What is there is whole and verified. */
 export interface ContentStore {
   has(digest: string): Promise<boolean>;
-  /** Throws `blob-corrupt` when these are other bytes. */
+  /** Throws `blob-corrupt` when these are other bytes, `disk-full`. */
   store(digest: string, content: Uint8Array): Promise<void>;
   /** Where a content that is fetched in pieces is to be put together, and what to call when it is verified. */
   openLarge(digest: string): { readonly path: string; readonly done: () => Promise<void> };
@@ -45,8 +45,13 @@ export function openContentStore(disk: NodeDisk, directory: string): ContentStor
       if (await has(digest)) return;
       const next = `${pathOf(digest)}.new`;
       await removeFile(disk, next);
-      await disk.writeFile(next, content);
-      await disk.rename(next, pathOf(digest));
+      try {
+        await disk.writeFile(next, content);
+        await disk.rename(next, pathOf(digest));
+      } catch (error) {
+        await removeFile(disk, next);
+        throw isFull(error) ? diskFull(directory, "no space left", error) : error;
+      }
     },
     openLarge: (digest) => {
       const path = `${pathOf(digest)}.new`;
@@ -89,6 +94,16 @@ export function openContentStore(disk: NodeDisk, directory: string): ContentStor
 /** Whether a failure means that a file system is full. */
 export function isFull(error: unknown): boolean {
   return hasErrno(error, "ENOSPC", "EDQUOT", "ENOMEM");
+}
+
+/** What an update says that found no room; `where` is a directory or what was to be made. */
+export function diskFull(where: string, why: string, cause?: unknown): MusterError {
+  return new MusterError({
+    code: "disk-full",
+    what: `no space for the runtime overlay at ${where}: ${why}; nothing was changed`,
+    fix: "free space on the node, give its root more (root size of the image), or make the overlay smaller",
+    ...(cause === undefined ? {} : { cause }),
+  });
 }
 
 function sha256(content: Uint8Array): string {

@@ -12,7 +12,7 @@ import {
   planOverlayUpdate,
   type UpdatePlan,
 } from "./plan-overlay-update.ts";
-import { prepareOverlayUpdate, requireRoom } from "./prepare-overlay-update.ts";
+import { prepareOverlayUpdate, requireNoProblems, requireRoom } from "./prepare-overlay-update.ts";
 import { completeUpdate, recoverOverlay } from "./recover-overlay.ts";
 import { placeName, type RuntimeHost, rightKey } from "./runtime-host.ts";
 import type { AppliedOverlay, Fingerprints, WantedOverlay, WantedPath } from "./runtime-state.ts";
@@ -108,6 +108,7 @@ async function pass(
     update.wanted.policy === "repair" || update.digest !== applied.digest || applied.digest === "";
   const options = planOptions(host, files, applied, repairs);
   let plan = planOverlayUpdate(applied, paths, facts, options);
+  requireNoProblems(plan);
   const lacking = await listLacking(contents, plan, facts);
   const unavailable = await fetchLacking(parts, request, lacking);
   signal.throwIfAborted();

@@ -9,7 +9,7 @@ import { readIdentity } from "../identity/store-identity.ts";
 import type { NodeRecord } from "../node-record.ts";
 import type { ControllerLink } from "../session/controller-link.ts";
 import type { SessionHost } from "../session/session-host.ts";
-import type { ContentStore, FileContent } from "./content-store.ts";
+import { type ContentStore, diskFull, type FileContent } from "./content-store.ts";
 
 /** Gets contents from the controller into the store. */
 export interface ContentsFetcher {
@@ -79,7 +79,8 @@ export function openContentsFetcher(
       return undefined;
     } catch (error) {
       await rm(path, { force: true });
-      if (error instanceof MusterError && error.code === "memory-insufficient") throw noSpace(blob, error);
+      if (error instanceof MusterError && error.code === "memory-insufficient")
+        throw diskFull(path, `${blob.sizeBytes} bytes are needed`, error);
       return errorSentence(error);
     }
   };
@@ -111,13 +112,4 @@ export function openContentsFetcher(
       return reasons;
     },
   };
-}
-
-function noSpace(blob: Blob, cause: unknown): MusterError {
-  return new MusterError({
-    code: "disk-full",
-    what: `no space for a file of ${blob.sizeBytes} bytes of the runtime overlay; nothing was changed`,
-    fix: "free space on the node, give its root more (root size of the image), or make the overlay smaller",
-    cause,
-  });
 }

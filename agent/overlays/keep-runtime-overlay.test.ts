@@ -257,6 +257,7 @@ test("what cannot be applied is told, and the node keeps what it has", async () 
   await mkdir(at("/etc/dir"));
   controller.overlay = overlayOf({ "/etc/a": "a2", "/etc/dir": "a file" });
   await expect(node.overlay.refresh(never)).rejects.toMatchObject({ code: "overlay-apply-failed" });
+  expect(controller.requests.filter(({ $case }) => $case === "fetchContents")).toHaveLength(1);
   await until(() => controller.statuses().at(-1)?.failure !== undefined, "the report of the failure");
   expect(controller.statuses().at(-1)).toMatchObject({
     digest: good.digest,

@@ -10,7 +10,7 @@ import { runCommandUnchecked } from "#proto/host/run-command.ts";
 import type { NodeRecord } from "../node-record.ts";
 import type { ControllerLink } from "../session/controller-link.ts";
 import type { SessionHost } from "../session/session-host.ts";
-import { openContentStore } from "./content-store.ts";
+import { diskFull, isFull, openContentStore } from "./content-store.ts";
 import {
   type ConvergeOutcome,
   type ConvergeRequest,
@@ -118,8 +118,9 @@ export function keepRuntimeOverlay(
       if (outcome.failure !== undefined) host.log(`overlay: ${errorSentence(outcome.failure)}`);
       reporter.report(outcome, update?.digest ?? outcome.digest);
       return outcome;
-    } catch (error) {
+    } catch (failure) {
       stop.throwIfAborted();
+      const error = isFull(failure) ? diskFull(parts.files.staging, "no space left", failure) : failure;
       host.log(`overlay: ${errorSentence(error)}`);
       // A newer version is here already: what became of this one is of no interest.
       if (arrived === undefined) await keepLast(error, update?.digest, fetch);
@@ -258,7 +259,13 @@ async function readUpdate(
   }
   const wanted = parseManifest(RuntimeManifest.decode(manifest));
   const digests = new Set(wanted.paths.flatMap(({ what }) => (what.kind === "file" ? [what.digest] : [])));
-  for (const { digest: of, data } of sent) if (digests.has(of)) await contents.store(of, data);
+  for (const { digest: of, data } of sent) {
+    if (!digests.has(of)) continue;
+    await contents.store(of, data).catch((error: unknown) => {
+      // A help, and what does not fit is asked for again, by those who say how much there has to be.
+      if (!(error instanceof MusterError && error.code === "disk-full")) throw error;
+    });
+  }
   return { digest, wanted };
 }
 

@@ -78,7 +78,9 @@ test("a disk that is too full is told before anything changes", async () => {
     ...disk,
     availableBytes: async () => 1e9,
   }));
-  await expect(node.apply(big, parts)).rejects.toThrow(/no space/i);
+  await expect(node.apply(big, parts)).rejects.toMatchObject({ code: "disk-full" });
+  const halves = (await readdir(node.parts.files.contents)).filter((name) => name.endsWith(".new"));
+  expect(halves).toEqual([]);
   expect(await node.tree()).toEqual(before);
   expect((await node.look()).drift).toEqual([]);
   expect((await node.apply(good)).digest).toBe(good.digest);

@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 
 import { MusterError } from "#proto/contract/muster-error.ts";
-import { type ContentStore, isFull } from "./content-store.ts";
+import { type ContentStore, diskFull, isFull } from "./content-store.ts";
 import { keepAside } from "./keep-aside.ts";
 import { hasErrno, removeTree } from "./node-disk.ts";
 import type { Staging, UpdatePlan } from "./plan-overlay-update.ts";
@@ -21,7 +21,7 @@ export async function prepareOverlayUpdate(
   contents: ContentStore,
   plan: UpdatePlan,
 ): Promise<void> {
-  if (plan.problems.length > 0) throw refused(plan.problems);
+  requireNoProblems(plan);
   const besides = [...plan.stagings, ...plan.recoveries]
     .map(({ staged }) => staged)
     .filter((staged) => !staged.startsWith(`${files.staging}/`));
@@ -40,6 +40,11 @@ export async function prepareOverlayUpdate(
   await setLabelsAndXattrs(host, plan.stagings);
   await host.disk.syncDirectory(files.staging);
   await host.disk.syncDirectory(files.covered);
+}
+
+/** Throws what keeps a plan from being carried out: better before anything is fetched for it. */
+export function requireNoProblems({ problems }: UpdatePlan): void {
+  if (problems.length > 0) throw refused(problems);
 }
 
 async function stage(host: RuntimeHost, contents: ContentStore, staging: Staging): Promise<void> {
@@ -154,7 +159,7 @@ async function requireSpace(host: RuntimeHost, contents: ContentStore, plan: Upd
 export async function requireRoom(host: RuntimeHost, directory: string, bytes: number): Promise<void> {
   const available = await host.disk.availableBytes(directory);
   if (available < bytes + SPARE_BYTES) {
-    throw full(directory, `${bytes} bytes are needed, ${available} are free`);
+    throw diskFull(directory, `${bytes} bytes are needed, ${available} are free`);
   }
 }
 
@@ -162,7 +167,7 @@ async function explained(what: string, work: () => Promise<void>): Promise<void>
   try {
     await work();
   } catch (error) {
-    if (isFull(error)) throw full(what, "no space left", error);
+    if (isFull(error)) throw diskFull(what, "no space left", error);
     if (error instanceof MusterError) throw error;
     throw new MusterError({
       code: "overlay-apply-failed",
@@ -171,15 +176,6 @@ async function explained(what: string, work: () => Promise<void>): Promise<void>
       cause: error,
     });
   }
-}
-
-function full(where: string, why: string, cause?: unknown): MusterError {
-  return new MusterError({
-    code: "disk-full",
-    what: `no space for the runtime overlay at ${where}: ${why}; nothing was changed`,
-    fix: "free space on the node, give its root more (root size of the image), or make the overlay smaller",
-    ...(cause === undefined ? {} : { cause }),
-  });
 }
 
 function refused(problems: readonly string[]): MusterError {
