@@ -102,3 +102,12 @@ test("an attempt on a node that was deleted meanwhile does no harm", async () =>
   watch.seen(ATTEMPT);
   expect(await kept()).toEqual([]);
 });
+
+test("an alert that could not be written is shown, and can be cleared", async () => {
+  vi.spyOn(inventory, "putAlert").mockRejectedValue(new Error("disk full"));
+  using watch = await start();
+  watch.seen(ATTEMPT);
+  expect(shown.get("c001")).toMatchObject({ what: WHAT });
+  expect(await watch.clear([C001], ROOT)).toEqual([C001]);
+  expect([...shown]).toEqual([["c001", undefined]]);
+});

@@ -50,11 +50,10 @@ export async function watchImpostors(parts: {
   const clear = async (names: readonly NodeName[], author: Author): Promise<readonly NodeName[]> => {
     // An alert on its way to the disk must not arrive after it was cleared.
     await written;
-    const cleared = (await inventory.clearAlerts(names, author)).map(({ node }) => node);
-    for (const node of cleared) {
-      alerts.delete(node);
-      fleet.alerted(node, undefined);
-    }
+    const stored = new Set((await inventory.clearAlerts(names, author)).map(({ node }) => node));
+    // One that could not be written is shown all the same, and one of a node that was deleted is only here.
+    const cleared = names.filter((node) => alerts.delete(node) || stored.has(node));
+    for (const node of cleared) fleet.alerted(node, undefined);
     // The next attempt is news again.
     if (cleared.length > 0) told.clear();
     return cleared;

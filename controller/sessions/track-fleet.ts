@@ -267,7 +267,9 @@ export async function trackFleet(parts: {
       disown(tracked);
     },
     alerted: (node, alert) => {
-      const tracked = of(node);
+      // That a node has none any more is no news of one that was deleted.
+      const tracked = alert === undefined ? nodes.get(node) : of(node);
+      if (tracked === undefined) return;
       tracked.alert = alert;
       announce(tracked);
     },
