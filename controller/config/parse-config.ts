@@ -1,5 +1,3 @@
-import { LineCounter, type Node, parseDocument } from "yaml";
-
 import { errorSentence } from "#proto/contract/muster-error.ts";
 import { parseNodeSet } from "#proto/contract/node-set.ts";
 
@@ -27,8 +25,7 @@ import {
 } from "./scalar-readers.ts";
 import {
   type Located,
-  openSection,
-  type Place,
+  openDocument,
   type ReadContext,
   report,
   type Section,
@@ -62,31 +59,10 @@ const GROUP = textOf(/^[a-z_][a-z0-9_-]{0,31}$/i, "the name of a group");
  * have none.
  */
 export function parseConfig(text: string, defaults: HostDefaults): ParsedConfig {
-  const lines = new LineCounter();
-  const findings: ConfigFinding[] = [];
-  const context: ReadContext = { lines, findings };
-  const root: Place = { line: 1, column: 1, key: "" };
-  let contents: Node | null;
-  try {
-    const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
-    for (const error of [...document.errors, ...document.warnings]) {
-      const { line, col } = lines.linePos(error.pos[0]);
-      const what =
-        error.code === "DUPLICATE_KEY"
-          ? "this key is here twice"
-          : `cannot be read as YAML: ${error.message.replace(/\s+/g, " ").trim()}`;
-      report(context, { line: Math.max(1, line), column: Math.max(1, col), key: "" }, what);
-    }
-    contents = document.contents;
-  } catch (error) {
-    // the YAML reader recurses: thousands of nested brackets end its stack
-    report(context, root, `cannot be read as YAML: ${errorSentence(error)}`);
-    return { findings };
-  }
-  const isBroken = findings.some((finding) => finding.what.startsWith("cannot be read as YAML"));
-  // a file that is not YAML gives a tree with pieces missing: findings about those would mislead
-  if (isBroken) return { findings };
-  const config = readRoot(openSection(contents ?? undefined, root, context), defaults, context);
+  const { context, root } = openDocument(text);
+  const { findings } = context;
+  if (root === undefined) return { findings };
+  const config = readRoot(root, defaults, context);
   return findings.length > 0 || config === undefined ? { findings } : { config };
 }
 

@@ -1,6 +1,7 @@
-import { isAlias, isMap, isScalar, isSeq, type LineCounter, type Node } from "yaml";
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 
 import { closestWords } from "#proto/contract/closest-words.ts";
+import { errorSentence } from "#proto/contract/muster-error.ts";
 
 import type { ConfigFinding } from "./config-finding.ts";
 
@@ -47,6 +48,40 @@ export interface Section {
   /** The keys there are, in their order; reading them asks for none. */
   keys(): readonly { readonly name: string; readonly at: Place; readonly isMapping: boolean }[];
   finish(): void;
+}
+
+/**
+ * Reads a document (YAML 1.2). `root` is undefined when it cannot be read at all: it would have pieces missing, and
+ * findings about those would mislead. A key that is there twice is a finding, and the rest is read.
+ */
+export function openDocument(text: string): {
+  readonly context: ReadContext;
+  readonly root: Section | undefined;
+} {
+  const context: ReadContext = { lines: new LineCounter(), findings: [] };
+  const start: Place = { line: 1, column: 1, key: "" };
+  try {
+    const { contents, errors, warnings } = parseDocument(text, {
+      lineCounter: context.lines,
+      prettyErrors: false,
+      uniqueKeys: true,
+    });
+    let isReadable = true;
+    for (const error of [...errors, ...warnings]) {
+      const { line, col } = context.lines.linePos(error.pos[0]);
+      const at = { line: Math.max(1, line), column: Math.max(1, col), key: "" };
+      if (error.code === "DUPLICATE_KEY") report(context, at, "this key is here twice");
+      else {
+        isReadable = false;
+        report(context, at, `cannot be read as YAML: ${error.message.replace(/\s+/g, " ").trim()}`);
+      }
+    }
+    return { context, root: isReadable ? openSection(contents ?? undefined, start, context) : undefined };
+  } catch (error) {
+    // The YAML reader recurses: thousands of nested brackets end its stack.
+    report(context, start, `cannot be read as YAML: ${errorSentence(error)}`);
+    return { context, root: undefined };
+  }
 }
 
 /** Opens a mapping of the document; anything else is reported and taken as an empty mapping. */

@@ -1,10 +1,7 @@
-import { LineCounter, type Node, parseDocument } from "yaml";
-
-import { errorSentence } from "#proto/contract/muster-error.ts";
 import type { ConfigFinding } from "../config/config-finding.ts";
 import { durationBetween, hasControlCharacter } from "../config/scalar-readers.ts";
 import {
-  openSection,
+  openDocument,
   type Place,
   type ReadContext,
   report,
@@ -40,30 +37,10 @@ const MAX_REACTIONS = 256;
  *   "/etc/ssh/**": { command: systemctl reload ssh, deadline: 30s }
  */
 export function parseOverlaySettings(text: string): ParsedOverlaySettings {
-  const lines = new LineCounter();
-  const context: ReadContext = { lines, findings: [] };
-  const root: Place = { line: 1, column: 1, key: "" };
-  let contents: Node | null;
-  try {
-    const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
-    for (const error of [...document.errors, ...document.warnings]) {
-      const { line, col } = lines.linePos(error.pos[0]);
-      const what =
-        error.code === "DUPLICATE_KEY"
-          ? "this key is here twice"
-          : `cannot be read as YAML: ${error.message.replace(/\s+/g, " ").trim()}`;
-      report(context, { line: Math.max(1, line), column: Math.max(1, col), key: "" }, what);
-    }
-    contents = document.contents;
-  } catch (error) {
-    // The YAML reader recurses: thousands of nested brackets end its stack.
-    report(context, root, `cannot be read as YAML: ${errorSentence(error)}`);
-    return { findings: context.findings };
-  }
-  if (context.findings.length > 0) return { findings: context.findings };
-  const section = openSection(contents ?? undefined, root, context);
-  const settings = { reactions: readReactions(section.section("onChange"), context) };
-  section.finish();
+  const { context, root } = openDocument(text);
+  if (root === undefined || context.findings.length > 0) return { findings: context.findings };
+  const settings = { reactions: readReactions(root.section("onChange"), context) };
+  root.finish();
   return context.findings.length > 0 ? { findings: context.findings } : { settings };
 }
 
