@@ -47,6 +47,7 @@ function sayHello(controller: LoopbackController, tls: ChannelCredentials) {
   const value = { protocolVersion: 1, agentVersion: "1", bootId: BOOT, imageName: "d", imageVersion: 1 };
   stream.write({ message: { $case: "hello", value: { ...value, machine: undefined, agentDigest: "" } } });
   return {
+    stream,
     welcomed,
     hangUp: () => {
       stream.cancel();
@@ -125,4 +126,19 @@ test("a listener that fails when a session ends is a bug that harms nobody", asy
   session.hangUp();
   await waitFor(() => told.includes("closed 1"), { what: "the end", ...SOON });
   expect(controller.bugs).toEqual([broken]);
+});
+
+test("a node that says too much at once is heard to the end, at the pace it is given", async () => {
+  await using controller = await startLoopbackController();
+  const node = await bootNode(controller);
+  const session = sayHello(controller, node.tls);
+  await session.welcomed;
+  const startedMs = performance.now();
+  for (let count = 0; count < 2100; count += 1)
+    session.stream.write({ message: { $case: "heartbeat", value: { uptimeSeconds: count } } });
+  session.stream.write({ message: { $case: "ready", value: { stages: [], uptimeMs: 1 } } });
+  await waitFor(() => controller.fleet.statusOf(node.name).state === "ready", { what: "the end", ...SOON });
+  // A burst of 2,000, then 100 a second.
+  expect(performance.now() - startedMs).toBeGreaterThan(900);
+  session.hangUp();
 });
