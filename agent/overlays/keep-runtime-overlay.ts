@@ -213,11 +213,11 @@ export function keepRuntimeOverlay(
 }
 
 function openParts(host: OverlayDutyHost): OverlayParts & { readonly host: RuntimeHost } {
-  const disk =
-    host.disk ?? openNodeDisk(openXattrTool(host.paths, runCommandUnchecked), host.paths.mountInfo);
   const { paths, now, log } = host;
   // Nothing is written through links: where /var or a directory in it is one, the state is where that leads.
   const directory = resolveExisting(paths.overlayState);
+  const disk =
+    host.disk ?? openNodeDisk(openXattrTool(paths, runCommandUnchecked), paths.mountInfo, directory);
   const files = openStateFiles(disk, directory);
   return {
     host: { root: host.root ?? "/", paths, disk, now, log, run: runCommandUnchecked },

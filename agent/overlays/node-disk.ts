@@ -93,9 +93,10 @@ const MOUNTS_KNOWN_MS = 5_000;
 
 /**
  * The disk of this machine. Looks at near file systems are made on the spot: through Node's threads each costs two
- * changes of context, and 1,000 files every five minutes more than everything else the agent does.
+ * changes of context, and 1,000 files every five minutes more than everything else the agent does. `own`: a directory that
+ * only root may enter, where nobody can put a link and so none is looked for: most of an update happens there.
  */
-export function openNodeDisk(xattrs: XattrTool, mountInfo: string): NodeDisk {
+export function openNodeDisk(xattrs: XattrTool, mountInfo: string, own?: string): NodeDisk {
   let mounts: readonly Mount[] = [];
   let readAtMs = Number.NEGATIVE_INFINITY;
   const isNear = (path: string): boolean => {
@@ -105,8 +106,11 @@ export function openNodeDisk(xattrs: XattrTool, mountInfo: string): NodeDisk {
     }
     return NEAR.has(mountOf(mounts, path).type);
   };
+  const isOwn = (path: string): boolean => own !== undefined && path.startsWith(`${own}/`);
   const pin = <T>(path: string, work: (pinned: string) => Promise<T>): Promise<T> =>
-    inPinnedParent(path, isNear(path), work);
+    isOwn(path) ? work(path) : inPinnedParent(path, isNear(path), work);
+  const pinFile = <T>(path: string, work: (pinned: string) => Promise<T>): Promise<T> =>
+    isOwn(path) ? work(path) : withPinnedFile(path, isNear(path), work);
   return {
     lstat: async (path) =>
       statOf(
@@ -131,7 +135,7 @@ export function openNodeDisk(xattrs: XattrTool, mountInfo: string): NodeDisk {
         await file.sync();
       }),
     copyFile: (from, to) =>
-      withPinnedFile(from, isNear(from), (source) =>
+      pinFile(from, (source) =>
         pin(to, async (at) => {
           await copyFile(source, at, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
           await using file = await open(at, constants.O_RDONLY | constants.O_NOFOLLOW);
@@ -144,7 +148,7 @@ export function openNodeDisk(xattrs: XattrTool, mountInfo: string): NodeDisk {
     unlink: (path) => pin(path, unlink),
     rmdir: (path) => pin(path, rmdir),
     lchown: (path, uid, gid) => pin(path, (at) => lchown(at, uid, gid)),
-    chmod: (path, mode) => withPinnedFile(path, isNear(path), (at) => chmod(at, mode)),
+    chmod: (path, mode) => pinFile(path, (at) => chmod(at, mode)),
     setXattrs: (values) => xattrs.write(values),
     syncDirectory: async (path) => {
       await using directory = await open(path, "r");

@@ -172,6 +172,7 @@ export function makeOverlayParts(
     openNodeDisk(
       openXattrTool(paths, (command) => runCommandUnchecked(command)),
       paths.mountInfo,
+      paths.overlayState,
     ),
   );
   const files = openStateFiles(disk, paths.overlayState);
