@@ -83,8 +83,7 @@ function put(path: string, content: string | Buffer): void {
 class Scripted {
   readonly received: ControllerMessage[] = [];
   readonly session: LiveSession;
-  constructor(node: NodeName) {
-    const bootId = `boot-of-${node}`;
+  constructor(node: NodeName, bootId = `boot-of-${node}`) {
     this.session = {
       node,
       bootId,
@@ -325,6 +324,20 @@ describe("what nodes report", () => {
       ["reaction-failed", 'c001: "false" after its runtime overlay changed: exit status 1: b'],
       ["overlay-drift", "c001: changed on the node: /etc/motd (content); left as it is"],
     ]);
+  });
+
+  it("outlives a session, and not the boot it is about: the next one begins with the image", async () => {
+    await start();
+    const c1 = new Scripted(C1);
+    await c1.report({ digest: (await c1.check("")).digest, appliedAtMs: 1000 });
+    overlays.closed?.(c1.session);
+    const again = new Scripted(C1);
+    expect(overlays.statusOf(C1)?.verdict).toBe("current");
+    overlays.closed?.(again.session);
+    const restarted = new Scripted(C1, "the-next-boot");
+    expect(overlays.statusOf(C1)).toMatchObject({ verdict: "unknown", report: undefined });
+    await restarted.report({ digest: (await restarted.check("")).digest, appliedAtMs: 2000 });
+    expect(overlays.statusOf(C1)?.verdict).toBe("current");
   });
 
   it("is bounded and fit for a terminal, whatever they send", async () => {

@@ -80,7 +80,8 @@ const MAX_CHECKS_A_MINUTE = 60;
 export async function serveRuntimeOverlays(parts: RuntimeOverlayParts): Promise<RuntimeOverlays> {
   const { settings, inventory, telemetry, now } = parts;
   const talks = new Map<NodeName, Talk>();
-  const reports = new Map<NodeName, OverlayReport>();
+  /** What each node told last, and in which boot: its next one begins with the image, and with nothing told. */
+  const reports = new Map<NodeName, { readonly bootId: string; readonly said: OverlayReport }>();
   const library = openOverlayLibrary({
     ...{ root: parts.root, blobs: parts.blobs, telemetry },
     ...(parts.timings === undefined ? {} : { timings: parts.timings }),
@@ -113,7 +114,7 @@ export async function serveRuntimeOverlays(parts: RuntimeOverlayParts): Promise<
     const { message, sizeBytes } = messages.update(talk.has, manifest);
     talk.sent = manifest;
     // One that failed at this version already says nothing when it fails at it again.
-    const hasFailed = reports.get(talk.session.node)?.failure?.digest === manifest.digest;
+    const hasFailed = reports.get(talk.session.node)?.said.failure?.digest === manifest.digest;
     talk.isBusy = talk.has !== manifest.digest && !hasFailed;
     if (talk.isBusy) rounds.expect(talk.session.node, () => (talk.isBusy = false));
     talk.session.send(message);
@@ -163,10 +164,10 @@ export async function serveRuntimeOverlays(parts: RuntimeOverlayParts): Promise<
   }
 
   function report(talk: Talk, status: OverlayStatus): void {
-    const { node } = talk.session;
-    const before = reports.get(node);
+    const { node, bootId } = talk.session;
+    const before = reports.get(node)?.said;
     const said = withReactionsOf(before, parseOverlayStatus(status, now()));
-    reports.set(node, said);
+    reports.set(node, { bootId, said });
     talk.has = said.digest ?? "";
     for (const event of planOverlayEvents(node, before, said)) telemetry.recordEvent(event);
     if (!talk.isBusy) return;
@@ -191,6 +192,7 @@ export async function serveRuntimeOverlays(parts: RuntimeOverlayParts): Promise<
   return {
     schedule: { cron: settings.schedule, jitterSeconds: settings.jitterSeconds },
     opened: (session) => {
+      if (reports.get(session.node)?.bootId !== session.bootId) reports.delete(session.node);
       talks.set(session.node, {
         ...{ session, sent: undefined, has: undefined, isBusy: false },
         ...{ checks: 0, checksSince: now().getTime() },
@@ -212,7 +214,7 @@ export async function serveRuntimeOverlays(parts: RuntimeOverlayParts): Promise<
       const overlays = assigned.of.get(node);
       if (overlays === undefined) return undefined;
       const { manifest, trouble } = manifests.of(overlays);
-      const said = reports.get(node);
+      const said = reports.get(node)?.said;
       const verdict = planOverlayVerdict(talks.has(node), said, manifest?.digest);
       return { overlays, verdict, wanted: manifest?.digest, trouble, report: said };
     },
