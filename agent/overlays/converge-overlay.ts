@@ -4,14 +4,10 @@ import { MusterError } from "#proto/contract/muster-error.ts";
 import type { ReactionResult } from "#proto/gen/muster/v1/overlay.ts";
 
 import { type ContentStore, type FileContent, isFull } from "./content-store.ts";
+import { differenceOf } from "./describe-difference.ts";
 import { gatherOverlayFacts, type OverlayFacts } from "./gather-overlay-facts.ts";
-import {
-  differenceOf,
-  type PlannedDrift,
-  planDetour,
-  planOverlayUpdate,
-  type UpdatePlan,
-} from "./plan-overlay-update.ts";
+import { planDetour } from "./plan-detour.ts";
+import { type PlannedDrift, planOverlayUpdate, type UpdatePlan } from "./plan-overlay-update.ts";
 import { prepareOverlayUpdate, requireNoProblems, requireRoom } from "./prepare-overlay-update.ts";
 import { completeUpdate, recoverOverlay } from "./recover-overlay.ts";
 import { placeName, type RuntimeHost, rightKey } from "./runtime-host.ts";

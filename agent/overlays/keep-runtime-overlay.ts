@@ -1,13 +1,11 @@
 import { createHash } from "node:crypto";
 import { realpathSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 import { errorSentence, MusterError } from "#proto/contract/muster-error.ts";
-import { type OverlayStatus, type OverlayUpdate, RuntimeManifest } from "#proto/gen/muster/v1/overlay.ts";
+import { type OverlayUpdate, RuntimeManifest } from "#proto/gen/muster/v1/overlay.ts";
 import { runCommandUnchecked } from "#proto/host/run-command.ts";
 
-import type { NodeRecord } from "../node-record.ts";
 import type { ControllerLink } from "../session/controller-link.ts";
 import type { SessionHost } from "../session/session-host.ts";
 import { diskFull, isFull, openContentStore } from "./content-store.ts";
@@ -20,13 +18,14 @@ import {
 } from "./converge-overlay.ts";
 import { openXattrTool } from "./extended-attributes.ts";
 import { openContentsFetcher } from "./fetch-contents.ts";
-import { DEFAULT_SCHEDULE, openLookTimes } from "./look-times.ts";
+import { keepLookTimes } from "./keep-look-times.ts";
 import { type NodeDisk, openNodeDisk } from "./node-disk.ts";
 import { parseManifest } from "./parse-manifest.ts";
-import type { PlannedDrift } from "./plan-overlay-update.ts";
+import { describeOutcome, openReporter } from "./report-overlay.ts";
 import type { RuntimeHost } from "./runtime-host.ts";
 import { NOTHING_APPLIED } from "./runtime-state.ts";
 import { openStateFiles } from "./state-files.ts";
+import { openTurns } from "./take-turns.ts";
 
 /** The runtime overlay of this node, kept true. */
 export interface RuntimeOverlay {
@@ -46,14 +45,7 @@ export interface OverlayDutyHost extends SessionHost {
   readonly disk?: NodeDisk;
 }
 
-const ANSWER_DEADLINE_MS = 30_000;
-/** As OverlayStatus says. */
-const MOST_DRIFT = 100;
-/** As much as the controller keeps; a status must fit in a message of 1 MiB, whatever paths and commands are like. */
-const MOST_REACTIONS = 32;
-const MOST_TEXT = 500;
-
-/**
+const ANSWER_DEADLINE_MS = 30_000; /**
  * Keeps the runtime overlay true for as long as the node is up: at start it completes what an earlier agent began and
  * looks; then it looks on schedule, and whenever the controller says that something changed. Works on what it has while
  * no controller answers. One thing at a time.
@@ -170,7 +162,7 @@ export function keepRuntimeOverlay(
       }),
     );
   });
-  const times = openTimes(parts, () => {
+  const times = keepLookTimes(parts, () => {
     unattended(look());
   });
   link.onWelcome(({ overlaySchedule }, ended) => {
@@ -267,158 +259,6 @@ async function readUpdate(
     });
   }
   return { digest, wanted };
-}
-
-/** The schedule that was last told, also by a controller that an earlier agent had. */
-function openTimes(
-  { files, host }: OverlayParts,
-  look: () => void,
-): Disposable & {
-  readonly start: () => Promise<void>;
-  readonly set: (schedule: typeof DEFAULT_SCHEDULE) => Promise<void>;
-} {
-  let times: Disposable | undefined;
-  let current = "";
-  let isStopped = false;
-  const use = async (schedule: typeof DEFAULT_SCHEDULE): Promise<void> => {
-    const { name } = JSON.parse(await readFile(host.paths.node, "utf8")) as NodeRecord;
-    const next = openLookTimes(schedule, name, look);
-    times?.[Symbol.dispose]();
-    times = next;
-    if (isStopped) times[Symbol.dispose]();
-    current = JSON.stringify(schedule);
-  };
-  const noSchedule = (error: unknown): void => {
-    host.log(`overlay: no schedule: ${errorSentence(error)}`);
-  };
-  return {
-    start: async () => {
-      const kept = await files.readSchedule().catch(() => undefined);
-      await use(kept ?? DEFAULT_SCHEDULE).catch(noSchedule);
-    },
-    set: async (schedule) => {
-      if (JSON.stringify(schedule) === current) return;
-      await use(schedule)
-        .then(() => files.writeSchedule(schedule))
-        .catch(noSchedule);
-    },
-    [Symbol.dispose]: () => {
-      isStopped = true;
-      times?.[Symbol.dispose]();
-    },
-  };
-}
-
-/** Tells the controller what the node has: after each change, and when a look finds something else than the last. */
-function openReporter(link: ControllerLink): {
-  readonly report: (outcome: ConvergeOutcome, wantedDigest: string) => void;
-  readonly forget: () => void;
-} {
-  let last = "";
-  /** What was put right, and what ran, while no controller listened: part of the next status that one gets. */
-  let untold: Pick<ConvergeOutcome, "drift" | "reactions"> = { drift: [], reactions: [] };
-  return {
-    forget: () => {
-      last = "";
-    },
-    report: (looked, wantedDigest) => {
-      const outcome = withUntold(untold, looked);
-      const isNothing =
-        outcome.digest === "" && outcome.failure === undefined && outcome.changed.length === 0;
-      // Before the first answer of the first controller.
-      if (isNothing && outcome.drift.length === 0) return;
-      const status = renderStatus(outcome, wantedDigest);
-      const said = JSON.stringify({ ...status, changed: 0, reactions: [] });
-      if (said === last && outcome.changed.length === 0) return;
-      if (link.send({ $case: "overlayStatus", value: status })) {
-        last = said;
-        untold = { drift: [], reactions: [] };
-      } else {
-        // What was not put right will still be there.
-        const repaired = outcome.drift.filter(({ isRepaired }) => isRepaired);
-        untold = { drift: repaired.slice(-MOST_DRIFT), reactions: outcome.reactions };
-      }
-    },
-  };
-}
-
-/** What a look found, after what earlier ones found and could tell nobody: of each path the last, of reactions the last run. */
-function withUntold(
-  untold: Pick<ConvergeOutcome, "drift" | "reactions">,
-  looked: ConvergeOutcome,
-): ConvergeOutcome {
-  const drift = new Map([...untold.drift, ...looked.drift].map((each) => [each.path, each]));
-  const reactions = looked.reactions.length > 0 ? looked.reactions : untold.reactions;
-  return { ...looked, drift: [...drift.values()], reactions };
-}
-
-function renderStatus(
-  { digest, appliedAtMs, drift, changed, reactions, failure }: ConvergeOutcome,
-  wantedDigest: string,
-): OverlayStatus {
-  return {
-    digest,
-    appliedAtMs: Math.round(appliedAtMs),
-    failure:
-      failure === undefined
-        ? undefined
-        : {
-            digest: wantedDigest,
-            code: failure.code,
-            what: short(errorSentence(failure)),
-            fix: short(failure.fix ?? ""),
-          },
-    drift: drift
-      .slice(0, MOST_DRIFT)
-      .map(({ path, what, isRepaired }) => ({ path: short(path), what: short(what), repaired: isRepaired })),
-    driftCount: drift.length,
-    // Those that failed first: they are what is to be known.
-    reactions: reactions
-      .toSorted((a, b) => Number(a.failure === "") - Number(b.failure === ""))
-      .slice(0, MOST_REACTIONS)
-      .map((each) => ({ ...each, command: short(each.command), failure: short(each.failure) })),
-    changed: changed.length,
-  };
-}
-
-function short(text: string): string {
-  return text.slice(0, MOST_TEXT);
-}
-
-function describeOutcome({ changed, drift, reactions, failure }: ConvergeOutcome): readonly string[] {
-  if (failure !== undefined) throw failure;
-  const count = changed.length === 0 ? "nothing to change" : `${changed.length} paths changed`;
-  const failed = reactions.filter((each) => each.failure !== "");
-  return [
-    count,
-    ...drift.map(describeDrift),
-    ...failed.map(({ command, failure: why }) => `reaction ${JSON.stringify(command)}: ${why}`),
-  ];
-}
-
-function describeDrift({ path, what, isRepaired }: PlannedDrift): string {
-  return `${path}: ${what}${isRepaired ? " (put right)" : ""}`;
-}
-
-/** One piece of work after the other. */
-function openTurns(): {
-  readonly take: <T>(work: () => Promise<T>) => Promise<T>;
-  /** How many are taken and have not ended. */
-  readonly waiting: () => number;
-} {
-  let last: Promise<unknown> = Promise.resolve();
-  let waiting = 0;
-  return {
-    take: (work) => {
-      waiting += 1;
-      const result = last.then(work).finally(() => {
-        waiting -= 1;
-      });
-      last = result.catch(() => undefined);
-      return result;
-    },
-    waiting: () => waiting,
-  };
 }
 
 /** The work goes on; only the wait for it ends. */

@@ -1,9 +1,11 @@
 import { dirname } from "node:path";
 
+import { differenceOf } from "./describe-difference.ts";
 import type { OverlayFacts, PlaceFacts } from "./gather-overlay-facts.ts";
 import type { PathStat } from "./node-disk.ts";
 import { ancestorsOf } from "./parse-manifest.ts";
 import { mountOf } from "./parse-mount-info.ts";
+import { shownAs } from "./runtime-host.ts";
 import type {
   AppliedOverlay,
   Attributes,
@@ -144,11 +146,6 @@ function parentsOf(targets: ReadonlyMap<string, Target>): ReadonlyMap<string, st
     }
   }
   return parents;
-}
-
-/** Reports name what is on the node by its own name. */
-function shownAs(root: string, place: string): string {
-  return root === "/" ? place : place.slice(root.length) || "/";
 }
 
 interface PlanBuilder {
@@ -388,83 +385,6 @@ function openPlan(applied: AppliedOverlay, facts: OverlayFacts, options: PlanOpt
   };
 }
 
-/**
- * Paths to do without at first, because what they need can only be seen when something else is gone: what is below
- * a link, a file or a deletion of the overlay as it is applied, and what is in a directory that is to be emptied, or
- * no longer. undefined when all can be done at once.
- */
-export function planDetour(
-  applied: AppliedOverlay,
-  wanted: readonly WantedPath[],
-  root: string,
-): readonly WantedPath[] | undefined {
-  const byPath = new Map(wanted.map((each) => [each.path, each]));
-  const before = new Map(applied.wanted.paths.map((each) => [each.path, each]));
-  const shown = (place: string): string => shownAs(root, place);
-  const inTheWay = applied.owned.flatMap(({ path, place, type, covered }) => {
-    const now = byPath.get(path);
-    const isStill =
-      type === "directory"
-        ? covered.kind !== "saved" || (now?.what.kind === "directory" && now.clears)
-        : now?.what.kind === type;
-    const isToBeEmptied =
-      type === "directory" &&
-      now?.what.kind === "directory" &&
-      now.clears &&
-      before.get(path)?.clears !== true;
-    return isStill && !isToBeEmptied ? [] : [path, shown(place)];
-  });
-  const blocking = new Set(inTheWay);
-  const blockers = new Set(
-    wanted.flatMap(({ path, what }) => {
-      const isToggled = what.kind === "directory" && before.get(path)?.what.kind === "directory";
-      return [...ancestorsOf(path), ...(isToggled ? [path] : [])].filter((each) => blocking.has(each));
-    }),
-  );
-  const hasOwned = new Set(
-    applied.owned.flatMap(({ path, place }) => [path, shown(place)].flatMap(ancestorsOf)),
-  );
-  for (const { path, clears } of wanted) {
-    if (clears && before.get(path)?.clears !== true && hasOwned.has(path)) blockers.add(path);
-  }
-  if (blockers.size === 0) return undefined;
-  return wanted.filter(({ path }) => ![path, ...ancestorsOf(path)].some((each) => blockers.has(each)));
-}
-
-/** How a place differs from what is wanted there, in words; undefined when it does not. */
-export function differenceOf({ what, attributes }: WantedPath, found: PlaceFacts): string | undefined {
-  if (found.isKnownRight) return undefined;
-  if (found.obstacle !== undefined && what.kind !== "absent") return found.obstacle;
-  if (what.kind === "absent") return found.type === "absent" ? undefined : "exists, should not";
-  if (found.type === "absent") return "missing";
-  if (found.type !== what.kind) return `${NOUNS[found.type]}, should be ${NOUNS[what.kind]}`;
-  if (what.kind === "symlink" && found.target !== what.target) {
-    return `link to ${found.target ?? "?"}, should be ${what.target}`;
-  }
-  const differences: string[] = [];
-  if (what.kind === "file" && found.digest !== what.digest) differences.push("content");
-  if (what.kind !== "symlink" && found.mode !== attributes.mode) {
-    differences.push(`mode ${octal(found.mode)}, should be ${octal(attributes.mode)}`);
-  }
-  if (found.uid !== attributes.uid || found.gid !== attributes.gid) {
-    differences.push(`owner ${found.uid}:${found.gid}, should be ${attributes.uid}:${attributes.gid}`);
-  }
-  const wrong = Object.entries(attributes.xattrs).find(([name, hex]) => found.xattrs?.[name] !== hex);
-  if (wrong !== undefined) differences.push(`attribute ${wrong[0]}`);
-  return differences.length === 0 ? undefined : differences.join("; ");
-}
-
-const NOUNS = {
-  file: "a file",
-  symlink: "a link",
-  directory: "a directory",
-  other: "a special file",
-} as const;
-
 function isAtOrBelow(path: string, directory: string): boolean {
   return path === directory || path.startsWith(`${directory}/`);
-}
-
-function octal(mode: number): string {
-  return `0${mode.toString(8).padStart(3, "0")}`;
 }

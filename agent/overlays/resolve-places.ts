@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { errorSentence } from "#proto/contract/muster-error.ts";
 
 import { resolveInRoot } from "./resolve-in-root.ts";
-import type { RuntimeHost } from "./runtime-host.ts";
+import { type RuntimeHost, shownAs } from "./runtime-host.ts";
 
 /** Where a path of the node is, links followed; with an obstacle, `place` is the path as it is written. */
 export type PlaceResolver = (path: string) => Promise<{ readonly place: string; readonly obstacle?: string }>;
@@ -34,7 +34,7 @@ export function openResolver({ root, disk }: Pick<RuntimeHost, "root" | "disk">)
     links.set(path, known);
     return known;
   };
-  const shown = (place: string): string => (root === "/" ? place : place.slice(root.length) || "/");
+  const shown = (place: string): string => shownAs(root, place);
   /** The owner of a place, or of the directory in which it would be made. */
   const ownerOf = async (place: string): Promise<number> => {
     const { type, uid } = await disk.lstat(place);

@@ -19,6 +19,11 @@ export interface RuntimeHost {
   readonly run: (command: Command, signal?: AbortSignal) => Promise<CommandResult>;
 }
 
+/** What a place on this machine is called on the node: reports are for people, who know of no root but "/". */
+export function shownAs(root: string, place: string): string {
+  return root === "/" ? place : place.slice(root.length) || "/";
+}
+
 /** Names what is wanted at a path: two wants with one key are satisfied by the same file. */
 export function rightKey({ what, attributes: { mode, uid, gid, xattrs } }: WantedPath): string {
   const named = Object.entries(xattrs).toSorted(([a], [b]) => (a < b ? -1 : 1));
