@@ -3,7 +3,7 @@ import type { ConnectRequest, ConnectResponse, Welcome } from "#proto/gen/muster
 /** What the agent says on a session. */
 export type AgentMessage = NonNullable<ConnectRequest["message"]>;
 /** What the controller says on a session. */
-export type ControllerMessage = NonNullable<ConnectResponse["message"]>;
+type ControllerMessage = NonNullable<ConnectResponse["message"]>;
 type ValueOf<C extends ControllerMessage["$case"]> = Extract<ControllerMessage, { $case: C }>["value"];
 
 /**

@@ -23,13 +23,7 @@ import {
   readSchedule,
   textOf,
 } from "./scalar-readers.ts";
-import {
-  type Located,
-  openDocument,
-  type ReadContext,
-  report,
-  type Section,
-} from "./yaml-section.ts";
+import { type Located, openDocument, type ReadContext, report, type Section } from "./yaml-section.ts";
 
 /** Defaults that depend on the machine, gathered by the caller. */
 export interface HostDefaults {

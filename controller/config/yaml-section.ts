@@ -85,7 +85,7 @@ export function openDocument(text: string): {
 }
 
 /** Opens a mapping of the document; anything else is reported and taken as an empty mapping. */
-export function openSection(node: Node | undefined, at: Place, context: ReadContext): Section {
+function openSection(node: Node | undefined, at: Place, context: ReadContext): Section {
   const entries = new Map<string, { readonly keyAt: Place; readonly node: Node | undefined }>();
   const asked = new Set<string>();
   const map = node;
