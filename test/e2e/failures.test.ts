@@ -194,7 +194,9 @@ describe("on its way to the controller", () => {
       ),
     ]);
     await waitForReady(cluster, node.name, first);
-    await first.powerOff();
+    // In order, so that nobody waits for the session of a machine whose plug was pulled.
+    await cluster.controller.mustMuster(["reboot", node.name, "-y"]);
+    await first.waitForPowerOff(60_000);
     await first.powerOn();
     expect(await waitForRestart(first, SOON_MS)).toEqual([
       expect.stringMatching(
