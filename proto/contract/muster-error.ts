@@ -54,6 +54,7 @@ export const ERROR_MEANINGS = {
   "blob-offset-invalid": { http: 416, grpc: 11, exit: 2, retryable: false },
   "disk-full": { http: 507, grpc: 8, exit: 7, retryable: true },
   "overlay-invalid": PRECONDITION,
+  "overlay-unknown": NOT_FOUND,
   // netboot
   "dhcp-failed": PRECONDITION,
   "port-in-use": PRECONDITION,
