@@ -390,9 +390,9 @@ describe("a node that is up", () => {
 
   test("gets the agent of the next release without a restart", async () => {
     const before = await login.job(NAME);
+    const pid = await agentPid();
     await release.becomeNext();
     await cluster.controller.restart();
-    const pid = await agentPid();
     await saysSoon(`agent ${NEXT_VERSION} installed`, 120_000);
     await saysSoon("the new agent was welcomed: it stays", 60_000);
     await waitForAgent(pid);
