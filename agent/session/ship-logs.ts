@@ -13,8 +13,8 @@ const RING_LINES = 500;
 const MESSAGE_LINES = 200;
 /** A boot says some dozens of lines; one that fails and tries again for hours says more than anybody reads. */
 const MAX_BOOT_LINES = 400;
-/** What is said meanwhile goes together. */
-const BATCH_MS = 10_000;
+/** What is said meanwhile goes together. Short, as what an agent that is killed has not sent yet is lost. */
+const BATCH_MS = 1000;
 
 /** Sends what this node says to whichever controller there is. */
 export interface LogShipping {
@@ -30,7 +30,7 @@ export interface LogShippingHost {
 }
 
 /**
- * Sends lines some seconds after they were said, several in one message; at once what was said before a session
+ * Sends lines a second after they were said, several in one message; at once what was said before a session
  * opened, beginning with what the boot said on the console, which is sent once. While nothing is said nothing runs, and
  * while no controller answers the newest lines are kept. When `stop` aborts, what is left is sent before the session
  * ends: who asked for a restart is said last. For that the agent makes this before it opens sessions.
