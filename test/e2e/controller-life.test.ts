@@ -252,4 +252,4 @@ test("killed twenty times while it starts, it starts the next time as if nothing
   expect(await dnsmasqs()).toBe(1);
   await stopInOrder(musterd);
   await rm(join(directory, "state"), { recursive: true });
-}, 120_000);
+});

@@ -36,7 +36,7 @@ test("the demo shows two machines becoming ready, a stranger among them, and lea
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
-}, 450_000);
+});
 
 /** Command lines with this in them: QEMU, musterd and dnsmasq all name files of their lab. */
 async function findProcesses(text: string): Promise<readonly string[]> {

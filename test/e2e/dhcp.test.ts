@@ -135,7 +135,7 @@ test("a node that is added, given another address, or deleted is known to the dn
   expect(await addressOf(M3)).toBe("10.77.0.13");
   expect(await dnsmasqPids()).toEqual(before);
   expect(await eventsOf("dnsmasq-exited")).toEqual([]);
-}, 60_000);
+});
 
 test("a dnsmasq that is killed is started again, and the fact is an event", async () => {
   await controller.mustMuster(["node", "add", "c001", "--mac", M1, "--address", "10.77.0.11"]);
@@ -156,7 +156,7 @@ test("a dnsmasq that is killed is started again, and the fact is an event", asyn
   const told = await controller.mustMuster(["events"]);
   expect(told).toMatch(/dnsmasq ended \(signal SIGKILL\) and is started again/);
   expect(told).toMatch(/muster doctor/);
-}, 60_000);
+});
 
 test("a MAC or an address that another node has is refused, and its owner named", async () => {
   const refused = async (args: readonly string[]): Promise<string> => {
@@ -201,7 +201,7 @@ test("a MAC or an address that another node has is refused, and its owner named"
   );
   const { nodes } = await controller.get<{ nodes: readonly { name: string }[] }>("/api/v1/nodes");
   expect(nodes.map(({ name }) => name)).toEqual(["c001"]);
-}, 60_000);
+});
 
 test("after kill -9 musterd comes back to one dnsmasq that knows the nodes", async () => {
   await controller.mustMuster(["node", "add", "c001", "--mac", M1, "--address", "10.77.0.11"]);
@@ -216,7 +216,7 @@ test("after kill -9 musterd comes back to one dnsmasq that knows the nodes", asy
   }
   expect(await addressOf(M1)).toBe("10.77.0.11");
   expect(controller.log).not.toMatch(/address already in use|EADDRINUSE/i);
-}, 90_000);
+});
 
 test("with dhcp.mode proxy boot files are named and addresses are left to the site's server", async () => {
   await restartWithMode("proxy");
@@ -234,7 +234,7 @@ test("with dhcp.mode proxy boot files are named and addresses are left to the si
     ["0.0.0.0", `tftp://${LAB_NETWORK.address}/start.ipxe`],
     null,
   ]);
-}, 60_000);
+});
 
 test("with dhcp.mode external nobody answers DHCP, iPXE comes over TFTP, and the snippet is for the site's server", async () => {
   await restartWithMode("external");
@@ -252,4 +252,4 @@ test("with dhcp.mode external nobody answers DHCP, iPXE comes over TFTP, and the
   for (const format of ["isc", "kea"]) {
     expect(await controller.mustMuster(["dhcp", "show", "--format", format])).toContain("10.77.0.11");
   }
-}, 60_000);
+});

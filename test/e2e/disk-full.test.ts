@@ -58,4 +58,4 @@ test("a full disk refuses images and nothing else: nodes join, boot and are reco
   await controller.mustMuster(["image", "import", tree, "--name", IMAGE]);
   await controller.mustMuster(["node", "set", node.name, "--comment", "after"]);
   expect((await listEvents(cluster)).filter(({ severity }) => severity === "error")).toEqual([]);
-}, 300_000);
+});

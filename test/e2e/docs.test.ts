@@ -47,7 +47,7 @@ test("every muster command in the documentation works, in the order it is read",
       `${at}: ${line}\n${stdout}${stderr}\nmusterd says:\n${controller.log.slice(-2000)}`,
     ).toBe(0);
   }
-}, 240_000);
+});
 
 test("what the documentation shows besides muster commands is run by a test", async () => {
   const lines = (await readDocumentedLines()).filter(({ line }) => !line.startsWith("muster "));
@@ -97,7 +97,7 @@ test("install.sh installs programs that run, units, and an example that is kept 
   } finally {
     await rm(root, { recursive: true, force: true });
   }
-}, 120_000);
+});
 
 /** The line in a shell, as somebody types it who has just installed muster. */
 function runAsTyped(controller: ControllerProcess, line: string, directory: string): Promise<CommandResult> {

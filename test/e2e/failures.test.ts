@@ -88,7 +88,7 @@ describe("before there is an image", () => {
     });
     await machine.waitForConsole(/] muster: network: /, { deadlineMs: SOON_MS });
     await machine.powerOff();
-  }, 300_000);
+  });
 });
 
 describe("on its way to the controller", () => {
@@ -116,7 +116,7 @@ describe("on its way to the controller", () => {
       ),
     ]);
     expect(await readMusterLines(unheard)).toContain("no DHCP answer on eth0 yet; asking again");
-  }, 300_000);
+  });
 
   test("a forged authority and a kernel that is not the image's are refused, each at once", async () => {
     const impostor = caseOf(4);
@@ -148,7 +148,7 @@ describe("on its way to the controller", () => {
     expect(await cluster.controller.mustMuster(["node", "boots", other.name])).toMatch(
       /wants another kernel than the one that is running/,
     );
-  }, 300_000);
+  });
 
   test("a controller that is down is waited for; a rescue shell needs none", async () => {
     const node = caseOf(6);
@@ -178,7 +178,7 @@ describe("on its way to the controller", () => {
     await rescue.type("exit\n");
     await rescue.waitForConsole(`enrolled as ${rescued.name}`, { deadlineMs: SOON_MS });
     await Promise.all([machine.powerOff(), rescue.powerOff()]);
-  }, 300_000);
+  });
 
   test("a token is good for one boot of one machine, and its second use leaves the first alone", async () => {
     const node = caseOf(8);
@@ -208,7 +208,7 @@ describe("on its way to the controller", () => {
       expect.stringMatching(/52:54:00:77:06:99\) was turned away: .* issued to another machine$/),
       expect.stringMatching(/52:54:00:77:06:08\) was turned away: .* used already, by another key$/),
     ]);
-  }, 400_000);
+  });
 });
 
 describe("with what it was given", () => {
@@ -250,5 +250,5 @@ describe("with what it was given", () => {
     await noInit.powerOn();
     await noInit.waitForConsole(/Kernel panic - not syncing/, { deadlineMs: SOON_MS });
     await noInit.waitForPowerOff(30_000);
-  }, 300_000);
+  });
 });

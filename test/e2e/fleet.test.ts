@@ -69,7 +69,7 @@ test("2,000 nodes enrol, report their hardware, follow a change of their overlay
   );
   // Back, and not booted anew.
   expect(back.enrolled).toBe(NODES);
-}, 600_000);
+});
 
 function isOn(overlays: Readonly<Record<string, number>>, count: number): boolean {
   const [all, ...others] = Object.values(overlays);

@@ -33,7 +33,7 @@ test("a machine that starts while musterd is down waits in iPXE, through an outa
   // Nothing to boot is no reason to restart the machine either.
   await machine.waitForConsole(/(?:cannot boot: there is no image[^]*){2}/, { deadlineMs: 60_000 });
   expect((await machine.readConsole()).match(/SeaBIOS/g)).toHaveLength(1);
-}, 300_000);
+});
 
 /** Ends every dnsmasq in the lab; returns how many there were. */
 async function killDnsmasq(lab: Lab): Promise<number> {

@@ -41,7 +41,7 @@ test("a machine boots a kernel directly, takes what is typed, and its power-off 
   await machine.waitForConsole("you said muster", { deadlineMs: 10_000 });
   await machine.waitForPowerOff(30_000);
   expect(machine.isRunning).toBe(false);
-}, 120_000);
+});
 
 test("waiting for a console that will never say it fails with what it said", async () => {
   await using lab = await openLab();
@@ -58,7 +58,7 @@ test("waiting for a console that will never say it fails with what it said", asy
   await expect(machine.waitForConsole("hello", { deadlineMs: 60_000 })).rejects.toThrow(
     /^d2 went off before it showed hello:\n[^]*Kernel panic - not syncing: VFS/,
   );
-}, 90_000);
+});
 
 test("BIOS and UEFI machines reach iPXE with nothing but DHCP, and a cut link is felt", async () => {
   await using lab = await openLab();
@@ -78,7 +78,7 @@ test("BIOS and UEFI machines reach iPXE with nothing but DHCP, and a cut link is
   await bios.restoreLink();
   await bios.powerOn();
   await bios.waitForConsole("script runs on 52:54:00:77:02:05 pcbios", { deadlineMs: 60_000 });
-}, 240_000);
+});
 
 test("a machine with UEFI HTTP boot asks for it as such", async () => {
   await using lab = await openLab();
@@ -90,7 +90,7 @@ test("a machine with UEFI HTTP boot asks for it as such", async () => {
     deadlineMs: 90_000,
     instead: () => lines.slice(-20).join("\n"),
   });
-}, 120_000);
+});
 
 /** An initramfs of busybox alone that says what it sees, asks for a word, and switches off. */
 async function makeTalkingInitrd(lab: Lab): Promise<string> {
