@@ -1,0 +1,612 @@
+import { BOND_MODES, DEVICE_TYPES, IPOIB_MODES, IPV6_METHODS, ROOT_MODES } from "./fields.ts";
+
+/** What a value is; validate-fields.ts says what each may look like. */
+export type FieldKind =
+  | { readonly kind: "line" }
+  | { readonly kind: "secret" }
+  | { readonly kind: "name"; readonly of: "image" | "template" | "device" }
+  | { readonly kind: "path" }
+  | { readonly kind: "interface" }
+  | { readonly kind: "boolean" }
+  | { readonly kind: "integer"; readonly min: number; readonly max: number }
+  | { readonly kind: "size"; readonly min: number }
+  | { readonly kind: "word"; readonly words: readonly string[] }
+  | { readonly kind: "mac" }
+  | { readonly kind: "ipv4" }
+  | { readonly kind: "netmask" }
+  | { readonly kind: "ipv6" }
+  | { readonly kind: "guid" }
+  /** Lists append from profile to profile to node; "~x" takes x out. */
+  | { readonly kind: "list"; readonly of: "profile" | "overlay" | "argument" | "address" | "line" | "route" }
+  /** A map of lines, merged key by key. */
+  | { readonly kind: "tags" }
+  /** Free YAML. */
+  | { readonly kind: "tree" };
+
+/**
+ * What a change of the field leads to on a node that is up: nothing to do there, its runtime overlay is refreshed at once,
+ * or it takes effect when the node boots next.
+ */
+export type FieldEffect = "none" | "refresh" | "reboot";
+
+/** One field. `*` in a path stands for a name the operator chose: devices.*.mac. */
+export interface FieldRow {
+  readonly path: string;
+  readonly type: FieldKind;
+  /** Option of `node|profile add|set`, without dashes. Fields without one are set as `PATH=VALUE`. */
+  readonly flag?: string;
+  /** For help and documentation; a lower-case phrase. */
+  readonly help: string;
+  readonly effect: FieldEffect;
+  /** The same in Warewulf 4's nodes.conf; absent where Warewulf has none or keeps it in a tag. */
+  readonly warewulf?: string;
+  /** Profiles cannot have it. */
+  readonly nodeOnly?: true;
+  /** What a profile says of it is not handed on. */
+  readonly notInherited?: true;
+}
+
+const LINE = { kind: "line" } as const;
+const BOOLEAN = { kind: "boolean" } as const;
+const MIB = { kind: "integer", min: 0, max: 2 ** 43 } as const;
+const VLAN_ID = { kind: "integer", min: 1, max: 4094 } as const;
+const MILLISECONDS = { kind: "integer", min: 0, max: 3_600_000 } as const;
+
+/**
+ * Every field a node or profile can have, in the order in which they are written. The one place where a field gets its name,
+ * type, option, and what a change of it means: validation, merging, options, completion, text and documentation follow it.
+ */
+export const FIELD_TABLE: readonly FieldRow[] = [
+  {
+    path: "profiles",
+    type: { kind: "list", of: "profile" },
+    flag: "profile",
+    help: "profile it takes fields from; again for more, in order",
+    effect: "none",
+    warewulf: "profiles",
+    notInherited: true,
+  },
+  {
+    path: "comment",
+    type: LINE,
+    flag: "comment",
+    help: "a line for people",
+    effect: "none",
+    warewulf: "comment",
+    notInherited: true,
+  },
+  {
+    path: "cluster",
+    type: LINE,
+    flag: "cluster",
+    help: "name of its cluster",
+    effect: "none",
+    warewulf: "cluster name",
+  },
+  {
+    path: "assetKey",
+    type: LINE,
+    flag: "asset-key",
+    help: "asset tag its firmware must show",
+    effect: "none",
+    warewulf: "asset key",
+    nodeOnly: true,
+  },
+  {
+    path: "discoverable",
+    type: BOOLEAN,
+    flag: "discoverable",
+    help: "an unknown machine may become it",
+    effect: "none",
+    warewulf: "discoverable",
+    nodeOnly: true,
+  },
+  {
+    path: "image",
+    type: { kind: "name", of: "image" },
+    flag: "image",
+    help: "image to boot",
+    effect: "reboot",
+    warewulf: "image name",
+  },
+  {
+    path: "rootMode",
+    type: { kind: "word", words: ROOT_MODES },
+    flag: "root-mode",
+    help: "how the root is kept in memory",
+    effect: "reboot",
+    warewulf: "root",
+  },
+  {
+    path: "rootSizeBytes",
+    type: { kind: "size", min: 64 * 1024 * 1024 },
+    flag: "root-size",
+    help: "limit of what the root may hold: 8G",
+    effect: "reboot",
+  },
+  {
+    path: "init",
+    type: { kind: "path" },
+    flag: "init",
+    help: "first program of the booted system",
+    effect: "reboot",
+    warewulf: "init",
+  },
+  {
+    path: "ipxeTemplate",
+    type: { kind: "name", of: "template" },
+    flag: "ipxe-template",
+    help: "iPXE script template",
+    effect: "reboot",
+    warewulf: "ipxe template",
+  },
+  {
+    path: "kernelVersion",
+    type: LINE,
+    flag: "kernel-version",
+    help: "kernel of the image to boot",
+    effect: "reboot",
+    warewulf: "kernel.version",
+  },
+  {
+    path: "kernelArguments",
+    type: { kind: "list", of: "argument" },
+    flag: "kernel-argument",
+    help: "appended to the kernel command line; again for more",
+    effect: "reboot",
+    warewulf: "kernel.args",
+  },
+  {
+    path: "overlays",
+    type: { kind: "list", of: "overlay" },
+    flag: "overlay",
+    help: "system overlay; again for more, in order",
+    effect: "reboot",
+    warewulf: "system overlay",
+  },
+  {
+    path: "runtimeOverlays",
+    type: { kind: "list", of: "overlay" },
+    flag: "runtime-overlay",
+    help: "overlay kept true while the node is up; again for more, in order",
+    effect: "refresh",
+    warewulf: "runtime overlay",
+  },
+  {
+    path: "primaryDevice",
+    type: { kind: "name", of: "device" },
+    flag: "primary-device",
+    help: "device it boots from",
+    effect: "reboot",
+    warewulf: "primary network",
+  },
+  {
+    path: "devices.*.interface",
+    type: { kind: "interface" },
+    flag: "interface",
+    help: "its name on the node, when that is another",
+    effect: "reboot",
+    warewulf: "network devices.*.device",
+  },
+  {
+    path: "devices.*.type",
+    type: { kind: "word", words: DEVICE_TYPES },
+    flag: "type",
+    help: "what it is",
+    effect: "reboot",
+    warewulf: "network devices.*.type",
+  },
+  {
+    path: "devices.*.onBoot",
+    type: BOOLEAN,
+    flag: "on-boot",
+    help: "whether it is brought up at boot",
+    effect: "reboot",
+    warewulf: "network devices.*.onboot",
+  },
+  {
+    path: "devices.*.mac",
+    type: { kind: "mac" },
+    flag: "mac",
+    help: "its MAC; several nodes: one each, with commas between",
+    effect: "reboot",
+    warewulf: "network devices.*.hwaddr",
+  },
+  {
+    path: "devices.*.address",
+    type: { kind: "ipv4" },
+    flag: "address",
+    help: "its address; several nodes: that of the first, the others get the next ones",
+    effect: "reboot",
+    warewulf: "network devices.*.ipaddr",
+  },
+  {
+    path: "devices.*.netmask",
+    type: { kind: "netmask" },
+    flag: "netmask",
+    help: "its netmask",
+    effect: "reboot",
+    warewulf: "network devices.*.netmask",
+  },
+  {
+    path: "devices.*.gateway",
+    type: { kind: "ipv4" },
+    flag: "gateway",
+    help: "its default router",
+    effect: "reboot",
+    warewulf: "network devices.*.gateway",
+  },
+  {
+    path: "devices.*.address6",
+    type: { kind: "ipv6" },
+    flag: "address6",
+    help: "its IPv6 address",
+    effect: "reboot",
+    warewulf: "network devices.*.ipaddr6",
+  },
+  {
+    path: "devices.*.prefixLength6",
+    type: { kind: "integer", min: 0, max: 128 },
+    flag: "prefix-length6",
+    help: "length of its IPv6 prefix",
+    effect: "reboot",
+    warewulf: "network devices.*.prefixlen6",
+  },
+  {
+    path: "devices.*.gateway6",
+    type: { kind: "ipv6" },
+    flag: "gateway6",
+    help: "its IPv6 default router",
+    effect: "reboot",
+    warewulf: "network devices.*.gateway6",
+  },
+  {
+    path: "devices.*.method6",
+    type: { kind: "word", words: IPV6_METHODS },
+    flag: "method6",
+    help: "how it gets IPv6 addresses",
+    effect: "reboot",
+  },
+  // 68: the least IPv4 allows (RFC 791). 65520: IP over InfiniBand in connected mode, the most there is.
+  {
+    path: "devices.*.mtu",
+    type: { kind: "integer", min: 68, max: 65520 },
+    flag: "mtu",
+    help: "its MTU",
+    effect: "reboot",
+    warewulf: "network devices.*.mtu",
+  },
+  {
+    path: "devices.*.dns",
+    type: { kind: "list", of: "address" },
+    flag: "dns",
+    help: "name server; again for more, in order",
+    effect: "reboot",
+  },
+  {
+    path: "devices.*.dnsSearch",
+    type: { kind: "list", of: "line" },
+    flag: "dns-search",
+    help: "domain to search; again for more",
+    effect: "reboot",
+  },
+  {
+    path: "devices.*.routes",
+    type: { kind: "list", of: "route" },
+    flag: "route",
+    help: "route as in ip-route(8): '10.2.0.0/16 via 10.1.0.1'; again for more",
+    effect: "reboot",
+  },
+  {
+    path: "devices.*.master",
+    type: { kind: "name", of: "device" },
+    flag: "master",
+    help: "bond or bridge it is a port of",
+    effect: "reboot",
+  },
+  {
+    path: "devices.*.bondMode",
+    type: { kind: "word", words: BOND_MODES },
+    flag: "bond-mode",
+    help: "mode of a bond",
+    effect: "reboot",
+  },
+  {
+    path: "devices.*.miimon",
+    type: MILLISECONDS,
+    flag: "miimon",
+    help: "how often a bond looks at its links, in ms",
+    effect: "reboot",
+  },
+  {
+    path: "devices.*.downDelay",
+    type: MILLISECONDS,
+    flag: "down-delay",
+    help: "wait of a bond before a link is down, in ms",
+    effect: "reboot",
+  },
+  {
+    path: "devices.*.upDelay",
+    type: MILLISECONDS,
+    flag: "up-delay",
+    help: "wait of a bond before a link is up, in ms",
+    effect: "reboot",
+  },
+  {
+    path: "devices.*.xmitHashPolicy",
+    type: LINE,
+    flag: "xmit-hash-policy",
+    help: "how a bond chooses a link",
+    effect: "reboot",
+  },
+  { path: "devices.*.vlanId", type: VLAN_ID, flag: "vlan-id", help: "number of a VLAN", effect: "reboot" },
+  {
+    path: "devices.*.parent",
+    type: { kind: "name", of: "device" },
+    flag: "parent",
+    help: "device that carries a VLAN",
+    effect: "reboot",
+  },
+  { path: "devices.*.stp", type: BOOLEAN, flag: "stp", help: "spanning tree of a bridge", effect: "reboot" },
+  {
+    path: "devices.*.ipoibMode",
+    type: { kind: "word", words: IPOIB_MODES },
+    flag: "ipoib-mode",
+    help: "transport mode of IP over InfiniBand",
+    effect: "reboot",
+  },
+  {
+    path: "devices.*.pkey",
+    type: LINE,
+    flag: "pkey",
+    help: "InfiniBand partition key: 0x8001",
+    effect: "reboot",
+  },
+  {
+    path: "devices.*.clonedMac",
+    type: { kind: "mac" },
+    flag: "cloned-mac",
+    help: "MAC it takes on",
+    effect: "reboot",
+  },
+  {
+    path: "devices.*.tags",
+    type: { kind: "tags" },
+    flag: "device-tag",
+    help: "tag of the device, KEY=VALUE; again for more",
+    effect: "none",
+    warewulf: "network devices.*.tags",
+  },
+  {
+    path: "bmc.address",
+    type: { kind: "ipv4" },
+    flag: "bmc-address",
+    help: "its BMC's address; several nodes: counted up",
+    effect: "none",
+    warewulf: "ipmi.ipaddr",
+  },
+  {
+    path: "bmc.netmask",
+    type: { kind: "netmask" },
+    flag: "bmc-netmask",
+    help: "its BMC's netmask",
+    effect: "none",
+    warewulf: "ipmi.netmask",
+  },
+  {
+    path: "bmc.gateway",
+    type: { kind: "ipv4" },
+    flag: "bmc-gateway",
+    help: "its BMC's router",
+    effect: "none",
+    warewulf: "ipmi.gateway",
+  },
+  {
+    path: "bmc.port",
+    type: { kind: "integer", min: 1, max: 65535 },
+    flag: "bmc-port",
+    help: "its BMC's port",
+    effect: "none",
+    warewulf: "ipmi.port",
+  },
+  {
+    path: "bmc.user",
+    type: LINE,
+    flag: "bmc-user",
+    help: "user of its BMC",
+    effect: "none",
+    warewulf: "ipmi.username",
+  },
+  {
+    path: "bmc.password",
+    type: { kind: "secret" },
+    flag: "bmc-password-file",
+    help: "file with the password of its BMC (- for standard input)",
+    effect: "none",
+    warewulf: "ipmi.password",
+  },
+  {
+    path: "bmc.interface",
+    type: LINE,
+    flag: "bmc-interface",
+    help: "as ipmitool -I: lan, lanplus",
+    effect: "none",
+    warewulf: "ipmi.interface",
+  },
+  {
+    path: "bmc.escapeChar",
+    type: LINE,
+    flag: "bmc-escape-char",
+    help: "escape character of its console",
+    effect: "none",
+    warewulf: "ipmi.escapechar",
+  },
+  {
+    path: "bmc.write",
+    type: BOOLEAN,
+    flag: "bmc-write",
+    help: "whether a booting node writes this to its BMC",
+    effect: "reboot",
+    warewulf: "ipmi.write",
+  },
+  {
+    path: "bmc.template",
+    type: { kind: "name", of: "template" },
+    flag: "bmc-template",
+    help: "template of its BMC's commands",
+    effect: "none",
+    warewulf: "ipmi.template",
+  },
+  { path: "bmc.vlanId", type: VLAN_ID, flag: "bmc-vlan-id", help: "VLAN of its BMC", effect: "none" },
+  {
+    path: "bmc.tags",
+    type: { kind: "tags" },
+    flag: "bmc-tag",
+    help: "tag of the BMC, KEY=VALUE; again for more",
+    effect: "none",
+    warewulf: "ipmi.tags",
+  },
+  {
+    path: "disks.*.wipeTable",
+    type: BOOLEAN,
+    flag: "disk-wipe",
+    help: "whether the partition table is made anew",
+    effect: "reboot",
+    warewulf: "disks.*.wipe_table",
+  },
+  {
+    path: "disks.*.partitions.*.number",
+    type: { kind: "integer", min: 0, max: 128 },
+    flag: "partition-number",
+    help: "its place in the table",
+    effect: "reboot",
+    warewulf: "disks.*.partitions.*.number",
+  },
+  {
+    path: "disks.*.partitions.*.sizeMib",
+    type: MIB,
+    flag: "partition-size",
+    help: "its size in MiB; absent: the rest of the disk",
+    effect: "reboot",
+    warewulf: "disks.*.partitions.*.size_mib",
+  },
+  {
+    path: "disks.*.partitions.*.startMib",
+    type: MIB,
+    flag: "partition-start",
+    help: "where it starts, in MiB",
+    effect: "reboot",
+    warewulf: "disks.*.partitions.*.start_mib",
+  },
+  {
+    path: "disks.*.partitions.*.typeGuid",
+    type: { kind: "guid" },
+    flag: "partition-type",
+    help: "GUID of its type",
+    effect: "reboot",
+    warewulf: "disks.*.partitions.*.type_guid",
+  },
+  {
+    path: "disks.*.partitions.*.guid",
+    type: { kind: "guid" },
+    flag: "partition-guid",
+    help: "its GUID",
+    effect: "reboot",
+    warewulf: "disks.*.partitions.*.guid",
+  },
+  {
+    path: "disks.*.partitions.*.wipeEntry",
+    type: BOOLEAN,
+    flag: "partition-wipe",
+    help: "whether an entry that differs is replaced",
+    effect: "reboot",
+    warewulf: "disks.*.partitions.*.wipe_partition_entry",
+  },
+  {
+    path: "disks.*.partitions.*.shouldExist",
+    type: BOOLEAN,
+    flag: "partition-should-exist",
+    help: "whether it is made, or removed",
+    effect: "reboot",
+    warewulf: "disks.*.partitions.*.should_exist",
+  },
+  {
+    path: "disks.*.partitions.*.resize",
+    type: BOOLEAN,
+    flag: "partition-resize",
+    help: "whether it may grow or shrink",
+    effect: "reboot",
+    warewulf: "disks.*.partitions.*.resize",
+  },
+  {
+    path: "fileSystems.*.format",
+    type: LINE,
+    flag: "fs-format",
+    help: "ext4, xfs, btrfs, vfat, swap",
+    effect: "reboot",
+    warewulf: "filesystems.*.format",
+  },
+  {
+    path: "fileSystems.*.path",
+    type: { kind: "path" },
+    flag: "fs-path",
+    help: "where it is mounted",
+    effect: "reboot",
+    warewulf: "filesystems.*.path",
+  },
+  {
+    path: "fileSystems.*.wipe",
+    type: BOOLEAN,
+    flag: "fs-wipe",
+    help: "whether it is made anew at each boot",
+    effect: "reboot",
+    warewulf: "filesystems.*.wipe_filesystem",
+  },
+  {
+    path: "fileSystems.*.label",
+    type: LINE,
+    flag: "fs-label",
+    help: "its label",
+    effect: "reboot",
+    warewulf: "filesystems.*.label",
+  },
+  {
+    path: "fileSystems.*.uuid",
+    type: { kind: "guid" },
+    flag: "fs-uuid",
+    help: "its UUID",
+    effect: "reboot",
+    warewulf: "filesystems.*.uuid",
+  },
+  {
+    path: "fileSystems.*.options",
+    type: { kind: "list", of: "line" },
+    flag: "fs-option",
+    help: "word for mkfs; again for more",
+    effect: "reboot",
+    warewulf: "filesystems.*.options",
+  },
+  {
+    path: "fileSystems.*.mountOptions",
+    type: LINE,
+    flag: "fs-mount-options",
+    help: "options of mount(8)",
+    effect: "reboot",
+    warewulf: "filesystems.*.mount_options",
+  },
+  {
+    path: "tags",
+    type: { kind: "tags" },
+    flag: "tag",
+    help: "tag, KEY=VALUE; again for more",
+    effect: "none",
+    warewulf: "tags",
+  },
+  {
+    path: "resources",
+    type: { kind: "tree" },
+    help: "free YAML for templates",
+    effect: "none",
+    warewulf: "resources",
+  },
+];
