@@ -44,6 +44,10 @@ export interface FieldRow {
   readonly nodeOnly?: true;
   /** What a profile says of it is not handed on. */
   readonly notInherited?: true;
+  /**
+   * One machine's own: options give several nodes one each or count it up, and comparisons of nodes may leave it out.
+   */
+  readonly unique?: true;
 }
 
 const LINE = { kind: "line" } as const;
@@ -91,6 +95,7 @@ export const FIELD_TABLE: readonly FieldRow[] = [
     effect: "none",
     warewulf: "asset key",
     nodeOnly: true,
+    unique: true,
   },
   {
     path: "discoverable",
@@ -211,6 +216,7 @@ export const FIELD_TABLE: readonly FieldRow[] = [
     help: "its MAC; several nodes: one each, with commas between",
     effect: "reboot",
     warewulf: "network devices.*.hwaddr",
+    unique: true,
   },
   {
     path: "devices.*.address",
@@ -219,6 +225,7 @@ export const FIELD_TABLE: readonly FieldRow[] = [
     help: "its address; several nodes: that of the first, the others get the next ones",
     effect: "reboot",
     warewulf: "network devices.*.ipaddr",
+    unique: true,
   },
   {
     path: "devices.*.netmask",
@@ -240,9 +247,10 @@ export const FIELD_TABLE: readonly FieldRow[] = [
     path: "devices.*.address6",
     type: { kind: "ipv6" },
     flag: "address6",
-    help: "its IPv6 address",
+    help: "its IPv6 address; several nodes: counted up",
     effect: "reboot",
     warewulf: "network devices.*.ipaddr6",
+    unique: true,
   },
   {
     path: "devices.*.prefixLength6",
@@ -384,6 +392,7 @@ export const FIELD_TABLE: readonly FieldRow[] = [
     help: "its BMC's address; several nodes: counted up",
     effect: "none",
     warewulf: "ipmi.ipaddr",
+    unique: true,
   },
   {
     path: "bmc.netmask",
