@@ -1,9 +1,9 @@
 import { compareNodeNames } from "#proto/contract/node-set.ts";
 
-import { diffFields, effectOf } from "../fields/diff-fields.ts";
+import { diffFields, effectOf, type FieldDifference } from "../fields/diff-fields.ts";
 import { FIELD_TABLE, type FieldEffect } from "../fields/field-table.ts";
 import type { Fields, Json } from "../fields/fields.ts";
-import { mergeFields } from "../fields/merge-fields.ts";
+import { type FieldsMerger, openMerger } from "../fields/merge-fields.ts";
 import type { InventoryRecord, InventoryState, RecordChange } from "../inventory/changes.ts";
 
 /** What differs in one field. `before` absent: it was not set. `after` absent: it is no more. */
@@ -62,6 +62,10 @@ export function planPreview(state: InventoryState, changes: readonly RecordChang
   const renames = renamesOf(changes);
   const after = changedProfiles(state.profiles, changes, renames);
   const reached = reachableFrom(changes, [before, after]);
+  const merger = {
+    before: openLenientMerger(before, state, changes),
+    after: openLenientMerger(after, state, changes),
+  };
   const nodes: Entry[] = [];
   const reaches = new Map<string, string[]>();
   const seen = new Set<string>();
@@ -73,8 +77,8 @@ export function planPreview(state: InventoryState, changes: readonly RecordChang
     if (to === undefined && !(was?.profiles ?? []).some((profile) => reached.has(profile))) return;
     const entry = entryOf(
       name,
-      was === undefined ? undefined : mergeFields(was, before),
-      is === undefined ? undefined : mergeFields(is, after),
+      was === undefined ? undefined : merger.before.merge(was),
+      is === undefined ? undefined : merger.after.merge(is),
       to,
     );
     if (to !== undefined || entry.differences.length > 0) nodes.push(entry);
@@ -168,6 +172,23 @@ function entryOf(
   };
 }
 
+/**
+ * Profiles that do not exist, or no more, hand nothing on here: what is wrong with the change is told by the controller, all at
+ * once.
+ */
+function openLenientMerger(
+  profiles: ReadonlyMap<string, Fields>,
+  state: InventoryState,
+  changes: readonly RecordChange[],
+): FieldsMerger {
+  const all = new Map(profiles);
+  const named = [...state.nodes, ...state.profiles, ...changes].flatMap(
+    ({ fields }) => fields?.profiles ?? [],
+  );
+  for (const word of named) if (!word.startsWith("~") && !all.has(word)) all.set(word, {});
+  return openMerger(all);
+}
+
 function differencesOf(before: Fields | undefined, after: Fields | undefined): readonly PreviewDifference[] {
   return diffFields(before, after).map((one) => {
     const effect = effectOf([one.path]);
@@ -186,11 +207,7 @@ function isSecret(path: string): boolean {
 }
 
 /** That a secret differs is told, never what it is. */
-function hidden({ path, before, after }: { path: string; before?: Json; after?: Json }): {
-  path: string;
-  before?: Json;
-  after?: Json;
-} {
+function hidden({ path, before, after }: FieldDifference): FieldDifference {
   return {
     path,
     ...(before === undefined ? {} : { before: "(secret)" }),
