@@ -14,6 +14,8 @@ export interface ChangePlan {
   readonly changes: readonly RecordChange[];
   /** Before: all profiles, and the nodes that change; all nodes when a profile changes. */
   readonly state: InventoryState;
+  /** What is asked; absent: "Change ...?". */
+  readonly question?: string;
 }
 
 /** The options of every command that changes records; addCommitOptions makes them. */
@@ -58,7 +60,8 @@ export async function previewAndCommit(
   const isAsking = options.yes !== true && options.dryRun !== true;
   if (isTable) context.process.out(renderPreview(preview));
   else if (isAsking) context.process.err(renderPreview(preview));
-  if (isAsking && !(await isConfirmed(context, `Change ${namedRecords(changes)}?`))) return 1;
+  if (isAsking && !(await isConfirmed(context, plan.question ?? `Change ${namedRecords(changes)}?`)))
+    return 1;
   const answer = await commit(context, { state: plan.state, changes }, options);
   if (!isTable) await context.print(reportOf(preview, answer.id), () => "");
   context.note(outcomeOf(changes, answer, options));
