@@ -4,6 +4,8 @@ import { describe, expect, it } from "vitest";
 import { MusterError } from "./muster-error.ts";
 import { compareNodeNames, foldNodeSet, MAX_NODE_SET_SIZE, parseNodeSet } from "./node-set.ts";
 
+const NO_GROUPS = "groups (@NAME) and wildcards have no meaning here: only the controller knows them";
+
 describe("parseNodeSet", () => {
   it.each([
     ["c1", ["c1"]],
@@ -18,6 +20,16 @@ describe("parseNodeSet", () => {
     [" c1 ,\tc2\n", ["c1", "c2"]],
     ["gpu[3]-[1-2]", ["gpu3-1", "gpu3-2"]],
     ["c[9-10,1]", ["c9", "c10", "c1"]],
+    ["c1 c2\tc[4-5]\n", ["c1", "c2", "c4", "c5"]],
+    ["c[1-5]!c2", ["c1", "c3", "c4", "c5"]],
+    ["c[1-5] ! c[2-3],c2", ["c1", "c4", "c5", "c2"]],
+    ["c[1-4]&c[3-9]", ["c3", "c4"]],
+    ["c[1-4]^c[3-6,6]", ["c1", "c2", "c5", "c6"]],
+    ["c[1-4]&c[2-9]^c[3-5]", ["c2", "c5"]],
+    ["c1,c[1-4]&c[2-9]", ["c2", "c3", "c4"]],
+    ["c1,(c[1-4]&c[2-9])", ["c1", "c2", "c3", "c4"]],
+    ["c[1-9]!(c[1-9]!(c[2-4] c6))", ["c2", "c3", "c4", "c6"]],
+    ["c[ 1 - 3 / 2 , 7 ]", ["c1", "c3", "c7"]],
   ])("expands %s in the order written", (text, names) => {
     expect(parseNodeSet(text)).toEqual(names);
   });
@@ -27,7 +39,20 @@ describe("parseNodeSet", () => {
     ["  ", 3, "no node is named"],
     ["c1,", 4, "a name is missing here"],
     ["c1,,c2", 4, "a name is missing here"],
-    ["c1 c2", 4, "a comma is missing before this name"],
+    ["c1,!c2", 4, "a name is missing here"],
+    ["c1!", 4, "a name is missing here"],
+    ["&c1", 1, "a name is missing here"],
+    ["c[1-3]!c[1-3]", 1, "this leaves no node"],
+    ["c1,(c2", 4, 'this "(" has no ")"'],
+    ["c1,c2)", 6, 'this ")" has no "("'],
+    ["c1,()", 5, "a name is missing here"],
+    ["c1(c2)", 3, 'an operator is missing before this "("'],
+    ["c1@up", 3, 'an operator is missing before this "@"'],
+    [`${"(".repeat(21)}c1`, 21, "parentheses stand too deep"],
+    ["c1,@", 4, "a group has no name"],
+    ["@:gpu", 1, "a group has no name"],
+    ["@[1-2]", 1, "a group has no name"],
+    ["@rack[1-2]", 1, "a group has no name"],
     ["c[1-3", 2, 'this "[" has no "]"'],
     ["c1-3]", 5, 'this "]" has no "["'],
     ["c[]", 3, '"" is no number and no range'],
@@ -38,11 +63,12 @@ describe("parseNodeSet", () => {
     ["c[1-9999999999999999]", 3, "numbers of more than 15 digits are not counted with"],
     ["c[0-1000000]", 3, "this names more than 1000000 nodes"],
     ["c[0-99999],r[1-1000]n[1-1000]", 12, "this names more than 1000000 nodes"],
-    ["login,@rack1", 7, "groups (@NAME) are not known yet"],
-    ["c[1-4]!c2", 7, 'the set operator "!" is not known yet'],
+    ["login,@rack1", 7, NO_GROUPS],
+    ["login,c*", 7, NO_GROUPS],
     ["c1;reboot", 3, '";" cannot be part of a node name'],
     ["c1,C[1-2]", 4, '"C1" is not a node name'],
     ["../etc", 3, '"/" cannot be part of a node name'],
+    [`${"a".repeat(60)}[8-1000]`, 1, `"${"a".repeat(60)}1000" is not a node name`],
     ["[1-2]", 1, '"1" is not a node name'],
   ])("refuses %j at column %i", (text, column, what) => {
     const error = catchError(() => parseNodeSet(text));
@@ -66,10 +92,17 @@ describe("foldNodeSet", () => {
     [["c2", "c10", "c1"], "c[1-2,10]"],
     [["r2n02", "r1n01", "r1n02", "r2n01"], "r[1-2]n[01-02]"],
     [["r1n1", "r1n2", "r2n1"], "r1n[1-2],r2n1"],
-    [["c99", "c100", "c098", "c099"], "c[098-100,99]"],
-    [["c01", "c1", "c2"], "c[01,1-2]"],
-    [["c08", "c09", "c10", "c99", "c100"], "c[08-10,99,100]"],
+    [["c99", "c100", "c098", "c099"], "c[99,098-100]"],
+    [["c01", "c1", "c2"], "c[1-2,01]"],
+    [["c08", "c09", "c10", "c99", "c100"], "c[08-10,99-100]"],
+    [["c08", "c98", "c99", "c100"], "c[08,98-100]"],
+    [["c098", "c099", "c100"], "c[098-100]"],
+    [["c08", "c09", "c10", "c11", "c100"], "c[08-11,100]"],
+    [["c0", "c00", "c000", "c1", "c01"], "c[0-1,00-01,000]"],
     [["c1", "c1"], "c1"],
+    [["r1n1", "r1", "r1n1", "r1", "r2n1"], "r1,r[1-2]n1"],
+    [["r1n1", "r2", "r1n2", "r2n1s", "r2n1", "r2n2"], "r[1-2]n[1-2],r2,r2n1s"],
+    [["a1b1c1", "a1b2c1", "a2b1c1", "a2b2c1", "a2b2c2"], "a1b[1-2]c1,a2b1c1,a2b2c[1-2]"],
     [["x9999999999999999999", "x1"], "x1,x9999999999999999999"],
   ])("folds %j to %s", (names, text) => {
     expect(foldNodeSet(names)).toBe(text);
@@ -107,17 +140,17 @@ describe("foldNodeSet", () => {
     );
   });
 
-  it("folds and expands 100,000 names in well under a second", () => {
+  it("folds and expands 100,000 names in well under a second of CPU time", () => {
     const names = Array.from({ length: 1000 }, (_, rack) =>
       Array.from({ length: 100 }, (_, slot) => `r${rack}n${String(slot).padStart(3, "0")}`),
     ).flat();
-    const started = performance.now();
+    const before = process.threadCpuUsage();
     const folded = foldNodeSet(names);
     const expanded = parseNodeSet(folded);
-    const tookMs = performance.now() - started;
+    const took = process.threadCpuUsage(before);
     expect(folded).toBe("r[0-999]n[000-099]");
     expect(expanded).toEqual(names);
-    expect(tookMs).toBeLessThan(1000);
+    expect((took.user + took.system) / 1000).toBeLessThan(1000);
   });
 });
 
