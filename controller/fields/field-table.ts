@@ -2,10 +2,12 @@ import { BOND_MODES, DEVICE_TYPES, IPOIB_MODES, IPV6_METHODS, ROOT_MODES } from 
 
 /** What a value is; validate-fields.ts says what each may look like. */
 export type FieldKind =
-  | { readonly kind: "line" }
+  /** `most` characters: 256 unless told. */
+  | { readonly kind: "line"; readonly most?: number }
   | { readonly kind: "secret" }
   | { readonly kind: "name"; readonly of: "image" | "template" | "device" }
-  | { readonly kind: "path" }
+  /** Absolute, or one of the words. */
+  | { readonly kind: "path"; readonly words?: readonly string[] }
   | { readonly kind: "interface" }
   | { readonly kind: "boolean" }
   | { readonly kind: "integer"; readonly min: number; readonly max: number }
@@ -15,7 +17,8 @@ export type FieldKind =
   | { readonly kind: "ipv4" }
   | { readonly kind: "netmask" }
   | { readonly kind: "ipv6" }
-  | { readonly kind: "guid" }
+  /** `fat`: the volume id of a FAT file system ("1a2b-3c4d") will do too. */
+  | { readonly kind: "guid"; readonly fat?: true }
   /** Lists append from profile to profile to node; "~x" takes x out. */
   | { readonly kind: "list"; readonly of: "profile" | "overlay" | "argument" | "address" | "line" | "route" }
   /** A map of lines, merged key by key. */
@@ -72,7 +75,7 @@ export const FIELD_TABLE: readonly FieldRow[] = [
   },
   {
     path: "comment",
-    type: LINE,
+    type: { kind: "line", most: 1024 },
     flag: "comment",
     help: "a line for people",
     effect: "none",
@@ -557,7 +560,7 @@ export const FIELD_TABLE: readonly FieldRow[] = [
   },
   {
     path: "fileSystems.*.path",
-    type: { kind: "path" },
+    type: { kind: "path", words: ["swap", "none"] },
     flag: "fs-path",
     help: "where it is mounted",
     effect: "reboot",
@@ -581,7 +584,7 @@ export const FIELD_TABLE: readonly FieldRow[] = [
   },
   {
     path: "fileSystems.*.uuid",
-    type: { kind: "guid" },
+    type: { kind: "guid", fat: true },
     flag: "fs-uuid",
     help: "its UUID",
     effect: "reboot",

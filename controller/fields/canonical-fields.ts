@@ -1,0 +1,59 @@
+import { compareNodeNames } from "#proto/contract/node-set.ts";
+
+import type { Fields, Json } from "./fields.ts";
+import { FIELD_TREE, type FieldNode, isPlain, type Plain } from "./field-tree.ts";
+
+/**
+ * Fields in their canonical form: nothing empty, keys in the order of FIELD_TABLE, names the operator chose in natural
+ * order, so that equal fields have equal JSON. Of tags and resources an empty text, list or map stays: there it says something.
+ */
+export function canonicalFields(fields: Fields): Fields {
+  return (canonicalNode(FIELD_TREE, fields as Plain) ?? {}) as Fields;
+}
+
+function canonicalNode(node: FieldNode, value: unknown): Json | undefined {
+  if (value === undefined || value === null || value === "") return undefined;
+  if (node.kind === "leaf") {
+    if (Array.isArray(value)) return value.length === 0 ? undefined : (value as readonly Json[]);
+    if (!isPlain(value)) return value as Json;
+    return filled(node.row.type.kind === "tags" ? sorted(value) : (canonicalJson(value as Json) as Plain));
+  }
+  if (!isPlain(value)) return undefined;
+  const result: Record<string, Json> = {};
+  for (const name of node.kind === "map" ? naturalKeys(value) : node.children.keys()) {
+    const child = node.kind === "map" ? node.child : node.children.get(name);
+    const kept = child === undefined ? undefined : canonicalNode(child, value[name]);
+    if (kept !== undefined) result[name] = kept;
+  }
+  return filled(result);
+}
+
+/** Free YAML with the keys of its maps in natural order. */
+export function canonicalJson(value: Json): Json {
+  if (Array.isArray(value)) return (value as readonly Json[]).map(canonicalJson);
+  if (!isPlain(value)) return value;
+  const result: Record<string, Json> = {};
+  for (const key of naturalKeys(value)) {
+    const below = value[key];
+    if (below !== undefined) result[key] = canonicalJson(below);
+  }
+  return result;
+}
+
+/** The keys of a map in natural order. */
+export function naturalKeys(map: object): readonly string[] {
+  return Object.keys(map).sort(compareNodeNames);
+}
+
+function sorted(tags: Plain): Plain {
+  const result: Record<string, Json> = {};
+  for (const key of naturalKeys(tags)) {
+    const value = tags[key];
+    if (value !== undefined && value !== null) result[key] = value;
+  }
+  return result;
+}
+
+function filled(map: Plain): Json | undefined {
+  return Object.keys(map).length === 0 ? undefined : (map as Json);
+}
