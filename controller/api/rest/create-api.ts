@@ -22,6 +22,7 @@ import { addIdentityRoutes } from "./identity-routes.ts";
 import { addImageRoutes } from "./image-routes.ts";
 import { addLogRoutes } from "./log-routes.ts";
 import { addNodeRoutes } from "./node-routes.ts";
+import { addNodeSetRoutes } from "./node-set-routes.ts";
 import { addOverlayRoutes } from "./overlay-routes.ts";
 import { addPendingRoutes } from "./pending-routes.ts";
 import { RequestError, requestInvalid } from "./request-error.ts";
@@ -96,6 +97,7 @@ export async function createApi(deps: ApiDependencies, access: ApiAccess): Promi
   const routes: TypedApi = api.withTypeProvider<TypeBoxTypeProvider>();
   routes.get("/openapi.json", { schema: { hide: true } }, async () => api.swagger());
   addNodeRoutes(routes, deps);
+  addNodeSetRoutes(routes, deps);
   addPendingRoutes(routes, deps);
   addIdentityRoutes(routes, deps);
   addImageRoutes(routes, deps);

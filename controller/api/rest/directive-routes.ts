@@ -9,8 +9,8 @@ import { askNodes, type NodeAnswer } from "../../sessions/ask-nodes.ts";
 import { parsePrintable } from "../../sessions/parse-boot-report.ts";
 import { planReboot } from "../../sessions/plan-reboot.ts";
 import type { ApiDependencies } from "./api-dependencies.ts";
-import { selectNodeSet } from "./node-routes.ts";
 import { NODE_STATE, REFUSALS } from "./schemas.ts";
+import { selectNodeSet } from "./select-node-set.ts";
 import type { TypedApi } from "./typed-api.ts";
 
 /** A restart is answered before it is begun. */

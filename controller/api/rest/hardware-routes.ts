@@ -1,15 +1,15 @@
 import { type Static, Type } from "typebox";
 
 import type { HardwareReport } from "#proto/contract/hardware-report.ts";
-import { compareNodeNames, parseNodeSet } from "#proto/contract/node-set.ts";
+import { compareNodeNames } from "#proto/contract/node-set.ts";
 
 import { HardwareSchema } from "../../hardware/hardware-schema.ts";
 import { planHardwareSummary } from "../../hardware/plan-hardware-summary.ts";
 import type { Node } from "../../inventory/inventory.ts";
 import type { ApiDependencies } from "./api-dependencies.ts";
-import { selectNodes } from "./node-routes.ts";
 import { requestInvalid } from "./request-error.ts";
 import { NODE_STATE, REFUSALS } from "./schemas.ts";
+import { filterNodeSet } from "./select-node-set.ts";
 import type { TypedApi } from "./typed-api.ts";
 
 /** Reports of more nodes than this are asked for in several requests: each can have a megabyte. */
@@ -57,8 +57,7 @@ export function addHardwareRoutes(api: TypedApi, deps: ApiDependencies): void {
   const { inventory, fleet } = deps;
 
   async function chooseNodes(names: string | undefined): Promise<readonly Node[]> {
-    const all = await inventory.listNodes();
-    const chosen = names === undefined ? all : selectNodes(all, parseNodeSet(names));
+    const chosen = names === undefined ? await inventory.listNodes() : await filterNodeSet(deps, names);
     return chosen.toSorted((a, b) => compareNodeNames(a.name, b.name));
   }
 

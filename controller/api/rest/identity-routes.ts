@@ -1,8 +1,8 @@
 import { type Static, Type } from "typebox";
 
 import type { ApiDependencies } from "./api-dependencies.ts";
-import { selectNodeSet } from "./node-routes.ts";
 import { REFUSALS } from "./schemas.ts";
+import { selectNodeSet } from "./select-node-set.ts";
 import type { TypedApi } from "./typed-api.ts";
 
 const STRICT = { additionalProperties: false } as const;

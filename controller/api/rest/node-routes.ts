@@ -1,9 +1,7 @@
 import { Type } from "typebox";
 
-import { closestWords } from "#proto/contract/closest-words.ts";
-import { MusterError } from "#proto/contract/muster-error.ts";
 import { type NodeName, parseNodeName } from "#proto/contract/node-name.ts";
-import { compareNodeNames, parseNodeSet } from "#proto/contract/node-set.ts";
+import { compareNodeNames } from "#proto/contract/node-set.ts";
 
 import type { Node } from "../../inventory/inventory.ts";
 import type { ApiDependencies } from "./api-dependencies.ts";
@@ -22,6 +20,7 @@ import {
   Nothing,
   REFUSALS,
 } from "./schemas.ts";
+import { filterNodeSet, selectNodeSet, unknownNodes } from "./select-node-set.ts";
 import type { TypedApi } from "./typed-api.ts";
 import { mergeNodeChanges, validateNodeFields } from "./validate-node-fields.ts";
 
@@ -44,8 +43,7 @@ export function addNodeRoutes(api: TypedApi, deps: ApiDependencies): void {
     "/api/v1/nodes",
     { schema: { summary: "List nodes", querystring: ListQuery, response: { 200: NodeList, ...REFUSALS } } },
     async ({ query: { names, state } }) => {
-      const all = await inventory.listNodes();
-      const chosen = names === undefined ? all : selectNodes(all, parseNodeSet(names));
+      const chosen = names === undefined ? await inventory.listNodes() : await filterNodeSet(deps, names);
       const nodes = chosen
         .toSorted((a, b) => compareNodeNames(a.name, b.name))
         .map(inList)
@@ -107,7 +105,7 @@ export function addNodeRoutes(api: TypedApi, deps: ApiDependencies): void {
       },
     },
     async ({ query, author }, reply) => {
-      const chosen = selectNodes(await inventory.listNodes(), parseNodeSet(query.names));
+      const chosen = await selectNodeSet(deps, query.names);
       await deleteNodes(
         deps,
         chosen.map((node) => node.name),
@@ -211,21 +209,6 @@ function staleRevision(deps: ApiDependencies, node: Node, update: Update): Reque
   );
 }
 
-/** The nodes of a set as text, in its order; `node-unknown` names what does not exist. */
-export async function selectNodeSet(
-  deps: Pick<ApiDependencies, "inventory">,
-  names: string,
-): Promise<readonly Node[]> {
-  return selectNodes(await deps.inventory.listNodes(), parseNodeSet(names));
-}
-
-export function selectNodes(all: readonly Node[], names: readonly NodeName[]): readonly Node[] {
-  const byName = new Map(all.map((node) => [node.name as string, node]));
-  const missing = names.filter((name) => !byName.has(name));
-  if (missing.length > 0) throwUnknown(missing, byName.keys());
-  return names.flatMap((name) => byName.get(name) ?? []);
-}
-
 /** `node-unknown`, with the names that may have been meant, when there is none of that name. */
 export async function knownNode(deps: ApiDependencies, name: string): Promise<Node> {
   const node = await deps.inventory.findNode(name);
@@ -238,16 +221,4 @@ export async function knownNode(deps: ApiDependencies, name: string): Promise<No
 
 function throwUnknown(names: readonly string[], known: Iterable<string>): never {
   throw unknownNodes(names, known);
-}
-
-/** `node-unknown` for one name or several, with the names that may have been meant. */
-function unknownNodes(names: readonly string[], known: Iterable<string>): MusterError {
-  const [name = ""] = names;
-  const close = closestWords(name, known);
-  const others = names.length > 1 ? ` (and ${names.length - 1} more of that set)` : "";
-  return new MusterError({
-    code: "node-unknown",
-    what: `there is no node ${JSON.stringify(name.slice(0, 100))}${others}`,
-    fix: close.length > 0 ? `did you mean ${close.join(" or ")}?` : "`muster node list` shows all nodes",
-  });
 }

@@ -9,8 +9,8 @@ import { compareNodeNames, foldNodeSet } from "#proto/contract/node-set.ts";
 import type { Node } from "../../inventory/inventory.ts";
 import type { NodeOverlay } from "../../overlays/serve-runtime-overlays.ts";
 import type { ApiDependencies } from "./api-dependencies.ts";
-import { selectNodeSet } from "./node-routes.ts";
 import { ErrorBody, REFUSALS } from "./schemas.ts";
+import { filterNodeSet, selectNodeSet } from "./select-node-set.ts";
 import type { TypedApi } from "./typed-api.ts";
 
 const Text = Type.String();
@@ -98,7 +98,7 @@ export function addOverlayRoutes(api: TypedApi, deps: ApiDependencies): void {
     },
     async ({ query: { names } }) => {
       const chosen =
-        names === undefined ? await deps.inventory.listNodes() : await selectNodeSet(deps, names);
+        names === undefined ? await deps.inventory.listNodes() : await filterNodeSet(deps, names);
       const nodes = chosen
         .toSorted((a, b) => compareNodeNames(a.name, b.name))
         .flatMap(({ name }) => {

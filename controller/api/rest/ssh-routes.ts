@@ -1,14 +1,14 @@
 import { type Static, Type } from "typebox";
 
-import { compareNodeNames, parseNodeSet } from "#proto/contract/node-set.ts";
+import { compareNodeNames } from "#proto/contract/node-set.ts";
 
 import type { Node } from "../../inventory/inventory.ts";
 import { findHostKeys } from "../../overlays/build-system-overlay.ts";
 import { findPrimaryDevice } from "../../overlays/render-node-files.ts";
 import { renderOpensshKey } from "../../overlays/render-openssh-key.ts";
 import type { ApiDependencies } from "./api-dependencies.ts";
-import { selectNodes } from "./node-routes.ts";
 import { NODE_STATE, REFUSALS } from "./schemas.ts";
+import { selectNodeSet } from "./select-node-set.ts";
 import type { TypedApi } from "./typed-api.ts";
 
 /** The keys of nodes that never booted are made now; those of a group are written together. */
@@ -27,7 +27,9 @@ const SshTargets = Type.Object({ targets: Type.Array(SshTarget) });
 export type SshTargets = Static<typeof SshTargets>;
 
 /** What it takes to reach the sshd of nodes, and to know that it is theirs. */
-export function addSshRoutes(api: TypedApi, { inventory, fleet }: ApiDependencies): void {
+export function addSshRoutes(api: TypedApi, deps: ApiDependencies): void {
+  const { inventory, fleet } = deps;
+
   async function targetOf(node: Node): Promise<SshTarget> {
     const { ed25519, ecdsa } = await findHostKeys(inventory, node.name);
     const { state, address: seenAt } = fleet.statusOf(node.name);
@@ -50,9 +52,7 @@ export function addSshRoutes(api: TypedApi, { inventory, fleet }: ApiDependencie
       },
     },
     async ({ query: { names } }) => {
-      const nodes = selectNodes(await inventory.listNodes(), parseNodeSet(names)).toSorted((a, b) =>
-        compareNodeNames(a.name, b.name),
-      );
+      const nodes = (await selectNodeSet(deps, names)).toSorted((a, b) => compareNodeNames(a.name, b.name));
       const targets: SshTarget[] = [];
       for (let at = 0; at < nodes.length; at += NODES_AT_ONCE) {
         // A millisecond for each node: others have their turn between two groups.

@@ -61,8 +61,8 @@ export function matchWildcards(
   return [...all].filter((name) => masks.some((mask) => isLike(name, mask)));
 }
 
-/** As fnmatch(3) without brackets. Goes back to the last "*" only: no mask takes more than the product of both lengths. */
-function isLike(name: string, mask: string): boolean {
+/** Whether a name looks like a mask, as fnmatch(3) without brackets. Goes back to the last "*" only: no mask takes more than the product of both lengths. */
+export function isLike(name: string, mask: string): boolean {
   let i = 0;
   let j = 0;
   let star = -1;
