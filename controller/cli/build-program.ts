@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 
+import { addFormatCommands } from "./add-format-commands.ts";
 import { addHardwareCommands } from "./add-hardware-commands.ts";
 import { addIdentityCommands } from "./add-identity-commands.ts";
 import { addLogCommands } from "./add-log-commands.ts";
@@ -124,6 +125,7 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
 
   addRebootCommands(program, node, run);
   addHardwareCommands(program, run);
+  addFormatCommands(program, run);
   addSshCommands(program, run);
   addIdentityCommands(node, run);
 

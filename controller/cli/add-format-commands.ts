@@ -1,0 +1,77 @@
+import { type Command, Option } from "commander";
+
+import { addCommitOptions } from "./add-commit-options.ts";
+import { commandGroup } from "./command-group.ts";
+import type { CommandRunner } from "./command-runner.ts";
+
+/** `muster import hosts|dhcpd|genders|csv` and `muster export hosts|genders|ethers|ansible|clustershell|slurm`. */
+export function addFormatCommands(program: Command, run: CommandRunner): void {
+  addImports(commandGroup(program, "import", "take over an inventory that other programs kept"), run);
+}
+
+function addImports(importing: Command, run: CommandRunner): void {
+  addImportOptions(
+    importing
+      .command("hosts")
+      .argument("<file>", "hosts(5), for example /etc/hosts; - for standard input")
+      .description("take over addresses from a hosts file")
+      .option("--network <cidr>", "lines with an address in this network are nodes: 10.77.0.0/16")
+      .option(
+        "--suffix <suffix=device>",
+        "names that end so are another device of the node, or its bmc: --suffix=-ib=ib0; again for more",
+        collect,
+      ),
+  ).action(run(async () => (await import("./import-file-commands.ts")).importHosts));
+  addImportOptions(
+    importing
+      .command("dhcpd")
+      .argument("<file>", "dhcpd.conf(5) of ISC dhcpd; - for standard input")
+      .description("take over the hosts of ISC dhcpd: names, MACs, addresses")
+      .option(
+        "--suffix <suffix=device>",
+        "hosts whose names end so are another device of the node, or its bmc: --suffix=-ib=ib0; again for more",
+        collect,
+      ),
+  ).action(run(async () => (await import("./import-file-commands.ts")).importDhcpd));
+  addImportOptions(
+    importing
+      .command("genders")
+      .argument("<file>", "a genders file, for example /etc/genders; - for standard input")
+      .description("take over attributes from a genders file, as tags and profiles")
+      .option("--profiles <attributes>", "attributes that are profiles, with commas between: compute,login")
+      .option("--add-profiles", "add profiles that do not exist, empty"),
+  ).action(run(async () => (await import("./import-file-commands.ts")).importGenders));
+  addImportOptions(
+    importing
+      .command("csv")
+      .argument("<file>", "a table whose first line names the columns; - for standard input")
+      .description("take over a table: any column, any field")
+      .option(
+        "--map <field=column,...>",
+        "what columns are: name=Hostname,mac=MAC,tags.rack=Rack; others are told by their headers; again for more",
+        collect,
+      )
+      .addOption(
+        new Option("--separator <character>", "what stands between cells (default: found out)").choices([
+          ",",
+          ";",
+          "tab",
+          "|",
+        ]),
+      )
+      .option("--add-profiles", "add profiles that do not exist, empty"),
+  ).action(run(async () => (await import("./import-file-commands.ts")).importCsv));
+}
+
+function addImportOptions(command: Command): Command {
+  return addCommitOptions(
+    command
+      .option("--match <nodeset>", "only these nodes of the file: c[001-064]")
+      .option("--device <name>", "what the device is called that new nodes boot from", "eno1")
+      .option("--keep", "values that nodes have already stay; what the file says otherwise is listed"),
+  );
+}
+
+function collect(word: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), word];
+}
