@@ -8,7 +8,7 @@ import { FIELD_TREE, type FieldNode, isPlain, type Plain } from "./field-tree.ts
  * order, so that equal fields have equal JSON. Of tags and resources an empty text, list or map stays: there it says something.
  */
 export function canonicalFields(fields: Fields): Fields {
-  return (canonicalNode(FIELD_TREE, fields as Plain) ?? {}) as Fields;
+  return (canonicalNode(FIELD_TREE, fields) ?? {}) as Fields;
 }
 
 function canonicalNode(node: FieldNode, value: unknown): Json | undefined {

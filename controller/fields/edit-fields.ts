@@ -32,7 +32,7 @@ export function setFieldValue(fields: Fields, path: string, value: Json): Fields
   const wanted = valueAt(alone as Plain, keys);
   return wanted === undefined
     ? unsetField(fields, path)
-    : canonicalFields(put(fields as Plain, keys, wanted) as Fields);
+    : canonicalFields(put(fields as Plain, keys, wanted));
 }
 
 /** The fields without what is at a path, which may be that of a group: "devices.eno1". Nothing there is no error; a path that no field has is. */
@@ -40,7 +40,7 @@ export function unsetField(fields: Fields, path: string): Fields {
   const keys = keysOf(path);
   if (findField(keys) === undefined) throw unknownPath(path, keys);
   return canonicalFields(
-    (valueAt(fields as Plain, keys) === undefined ? fields : put(fields as Plain, keys, undefined)) as Fields,
+    valueAt(fields as Plain, keys) === undefined ? fields : put(fields as Plain, keys, undefined),
   );
 }
 

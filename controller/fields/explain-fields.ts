@@ -22,14 +22,15 @@ interface Source {
 }
 
 /**
- * Every effective field of a record with its source, in the order in which fields are written. `name` is the record's: a
- * profile that takes fields from others does not take them from itself. `profile-unknown`.
+ * Every effective field of a record with its source, in the order in which fields are written. `name` is the record's,
+ * for the error: `profile-unknown`.
  */
 export function explainFields(name: string, own: Fields, profiles: Profiles): readonly ExplainedField[] {
   const sources: readonly Source[] = [
-    ...expandProfiles(own.profiles ?? [], profiles)
-      .filter((profile) => profile !== name)
-      .map((profile) => ({ from: profile, fields: inheritable(fieldsOf(profile, profiles)) })),
+    ...expandProfiles(own.profiles ?? [], profiles).map((profile) => ({
+      from: profile,
+      fields: inheritable(fieldsOf(profile, profiles, name)),
+    })),
     { from: "node", fields: own as Plain },
   ];
   return listLeaves(mergeRaw(sources.map(({ fields }) => fields))).flatMap(({ path, value }) => {
@@ -86,7 +87,7 @@ function saidAt(fields: Plain, path: FieldPath): Json | undefined {
   let at: Json | undefined = fields as Json;
   for (const key of path) {
     if (!isPlain(at)) return at;
-    at = at[String(key)];
+    at = Object.hasOwn(at, key) ? at[key] : undefined;
   }
   return at;
 }

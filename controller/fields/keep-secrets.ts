@@ -37,7 +37,7 @@ function replaceSecrets(fields: Fields, replace: (secret: Json, at: string) => J
     const found = findField(path);
     if (found?.node.kind !== "leaf" || found.node.row.type.kind !== "secret") continue;
     const secret = replace(value, renderFieldPath(path));
-    if (secret !== value) result = putAt(result as Plain, path.map(String), secret) as Fields;
+    if (secret !== value) result = putAt(result as Plain, path.map(String), secret);
   }
   return result === fields ? fields : canonicalFields(result);
 }

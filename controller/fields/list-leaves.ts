@@ -38,6 +38,6 @@ function collectJson(value: Json, path: FieldPath, found: FieldLeafValue[]): voi
     return;
   }
   for (const [key, below] of Object.entries(value)) {
-    if (below !== undefined) collectJson(below, [...path, key], found);
+    collectJson(below, [...path, key], found);
   }
 }

@@ -52,7 +52,7 @@ export function openMerger(profiles: Profiles): FieldsMerger {
   return {
     merge: (own) => {
       const { raw, done } = baseOf(own.profiles ?? []);
-      return (mergeFinished(FIELD_TREE, raw, done, own) ?? {}) as Fields;
+      return mergeFinished(FIELD_TREE, raw, done, own) ?? {};
     },
   };
 }
@@ -85,12 +85,12 @@ export function withoutNegated(list: readonly string[]): readonly string[] {
 }
 
 /** The fields of a profile; `profile-unknown` without it. */
-export function fieldsOf(name: string, profiles: Profiles): Fields {
+export function fieldsOf(name: string, profiles: Profiles, of?: string): Fields {
   const fields = profiles.get(name);
   if (fields !== undefined) return fields;
   throw new MusterError({
     code: "profile-unknown",
-    what: `there is no profile ${JSON.stringify(name)}`,
+    what: `${of === undefined ? "" : `${of}: `}there is no profile ${JSON.stringify(name)}`,
     fix: `add it (muster profile add ${name}) or take it out of the list of profiles`,
   });
 }
@@ -144,8 +144,8 @@ function mergeTree(below: Json, above: Json): Json {
   if (!isPlain(below) || !isPlain(above)) return above;
   const result: Record<string, Json> = {};
   for (const key of unionKeys(below, above)) {
-    const low = below[key];
-    const high = above[key];
+    const low = own(below, key);
+    const high = own(above, key);
     const merged = low === undefined ? high : high === undefined ? low : mergeTree(low, high);
     if (merged !== undefined) result[key] = merged;
   }
@@ -160,14 +160,14 @@ function negated(node: FieldNode, value: unknown): unknown {
     const left = withoutNegated(value as readonly string[]);
     return left.length === 0 ? undefined : left;
   }
-  let isSame = true;
+  let changes = 0;
   const result = mapChildren(node, value, value, (child, name) => {
     const before = part(value, name);
     const after = negated(child, before);
-    if (after !== before) isSame = false;
+    if (after !== before) changes += 1;
     return after;
   });
-  return isSame ? value : result;
+  return changes === 0 ? value : result;
 }
 
 function mapChildren(
@@ -177,26 +177,31 @@ function mapChildren(
   visit: (child: FieldNode, name: string) => unknown,
 ): Plain | undefined {
   const result: Record<string, Json> = {};
-  let isEmpty = true;
+  let size = 0;
   const put = (child: FieldNode, name: string): void => {
     const value = visit(child, name);
     if (value === undefined) return;
     result[name] = value as Json;
-    isEmpty = false;
+    size += 1;
   };
   if (node.kind === "map") {
     for (const name of unionKeys(below as Plain, above as Plain)) put(node.child, name);
   } else for (const [name, child] of node.children) put(child, name);
-  return isEmpty ? undefined : result;
+  return size === 0 ? undefined : result;
 }
 
 /** The keys of both in natural order, which each of them is in already. */
 function unionKeys(below: Plain, above: Plain): readonly string[] {
   const keys = Object.keys(below);
-  const added = Object.keys(above).filter((key) => !(key in below));
+  const added = Object.keys(above).filter((key) => !Object.hasOwn(below, key));
   return added.length === 0 ? keys : [...keys, ...added].sort(compareNodeNames);
 }
 
 function part(value: unknown, name: string): unknown {
-  return value === undefined ? undefined : (value as Plain)[name];
+  return value === undefined ? undefined : own(value as Plain, name);
+}
+
+/** Not what every object has: a tag may be called "constructor". */
+function own(map: Plain, key: string): Json | undefined {
+  return Object.hasOwn(map, key) ? map[key] : undefined;
 }

@@ -39,33 +39,27 @@ const UNITS = ["", "K", "M", "G", "T", "P"];
 
 /** Reads a scalar; numbers, booleans and sizes may be given as text, because YAML and options give text. */
 export function parseScalar(type: ScalarKind, given: unknown): ParsedValue {
-  if (typeof given === "object") {
-    return { what: `must be ${wanted(type)}, not ${Array.isArray(given) ? "a list" : "a map"}` };
-  }
-  if (type.kind === "boolean") return parseBoolean(given);
-  if (type.kind === "integer") return parseInteger(given, type.min, type.max);
-  if (type.kind === "size") return parseSize(given, type.min);
-  if (type.kind === "netmask" && typeof given === "number") return parseNetmask(String(given));
   if (typeof given !== "string") {
-    return {
-      what: `must be text, not ${typeof given === "number" ? "a number" : typeof given === "boolean" ? "true or false" : typeof given}`,
-      fix: `write it in quotes: "${String(given)}"`,
-    };
+    const isFit =
+      type.kind === "boolean"
+        ? typeof given === "boolean" || given === 1 || given === 0
+        : (type.kind === "integer" || type.kind === "size" || type.kind === "netmask") &&
+          typeof given === "number";
+    return isFit
+      ? parseText(type, String(given))
+      : { what: `must be ${wanted(type)}, not ${describe(given)}`, ...fixOf(given) };
   }
-  if (hasControlCharacter(given)) return { what: `${quoted(given)} holds control characters` };
-  return parseText(type, given.trim());
+  if (!isClean(given)) return { what: `${quoted(given)} holds control characters` };
+  return parseText(type, type.kind === "line" || type.kind === "secret" ? given : given.trim());
 }
 
 /** Reads an element of a list; "~x" is x that is taken out. */
 export function parseElement(of: ElementKind, given: unknown): ParsedValue<string> {
   if (typeof given !== "string") {
-    return {
-      what: "must be text",
-      fix: `write it in quotes: "${String(JSON.stringify(given)).slice(0, 40)}"`,
-    };
+    return { what: `must be text, not ${describe(given)}`, ...fixOf(given) };
   }
   const text = given.trim();
-  if (hasControlCharacter(text)) return { what: `${quoted(text)} holds control characters` };
+  if (!isClean(text)) return { what: `${quoted(text)} holds control characters` };
   const mark = text.startsWith("~") ? "~" : "";
   const parsed = parseNamed(of, text.slice(mark.length));
   return "value" in parsed ? { value: `${mark}${parsed.value}` } : parsed;
@@ -74,12 +68,36 @@ export function parseElement(of: ElementKind, given: unknown): ParsedValue<strin
 /** A text of at most so many characters without control characters. */
 export function parseLine(text: string, most = LINE_LENGTH): ParsedValue<string> {
   if (text.length > most) return { what: `is longer than ${most} characters` };
-  return hasControlCharacter(text) ? { what: "holds control characters" } : { value: text };
+  return isClean(text) ? { value: text } : { what: "holds control characters" };
+}
+
+/** Whether text is whole (no half of a surrogate pair) and holds no control characters. */
+function isClean(text: string): boolean {
+  return !hasControlCharacter(text) && text.isWellFormed();
 }
 
 /** For messages: the text in quotes, cut where it is long. */
 export function quoted(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text);
+}
+
+/** What a value that is no text is, for messages. */
+export function describe(given: unknown): string {
+  if (Array.isArray(given)) return "a list";
+  if (typeof given === "object") return given === null ? "nothing" : "a map";
+  return typeof given === "boolean" ? "true or false" : `a ${typeof given}`;
+}
+
+/** YAML reads 0042 and 6.10 as numbers, which have lost their text. */
+export function quoteFix(given: unknown): string | undefined {
+  return typeof given === "number" || typeof given === "boolean"
+    ? `write it in quotes: "${String(given)}"`
+    : undefined;
+}
+
+function fixOf(given: unknown): { readonly fix?: string } {
+  const fix = quoteFix(given);
+  return fix === undefined ? {} : { fix };
 }
 
 function parseNamed(of: ElementKind, text: string): ParsedValue<string> {
@@ -105,11 +123,14 @@ function parseNamed(of: ElementKind, text: string): ParsedValue<string> {
   }
 }
 
-function parseText(
-  type: Exclude<ScalarKind, { readonly kind: "boolean" | "integer" | "size" }>,
-  text: string,
-): ParsedValue {
+function parseText(type: ScalarKind, text: string): ParsedValue {
   switch (type.kind) {
+    case "boolean":
+      return parseBoolean(text);
+    case "integer":
+      return parseInteger(text, type.min, type.max);
+    case "size":
+      return parseSize(text, type.min);
     case "line":
       return parseLine(text, type.most);
     case "secret":
@@ -148,16 +169,14 @@ function parseName(of: "image" | "template" | "device", text: string): ParsedVal
   return text.startsWith("/") ? parsePath(text, []) : matching(text, TEMPLATE_NAME, "the name of a template");
 }
 
-function parseBoolean(given: unknown): ParsedValue {
-  if (typeof given === "boolean") return { value: given };
-  const value = BOOLEAN_WORDS.get(String(given).trim().toLowerCase());
+function parseBoolean(text: string): ParsedValue {
+  const value = BOOLEAN_WORDS.get(text.toLowerCase());
   return value === undefined
-    ? { what: `${quoted(String(given))} is neither true nor false`, fix: "write true or false" }
+    ? { what: `${quoted(text)} is neither true nor false`, fix: "write true or false" }
     : { value };
 }
 
-function parseInteger(given: unknown, min: number, max: number): ParsedValue {
-  const text = String(given).trim();
+function parseInteger(text: string, min: number, max: number): ParsedValue {
   const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   return value >= min && value <= max
     ? { value }
@@ -165,8 +184,7 @@ function parseInteger(given: unknown, min: number, max: number): ParsedValue {
 }
 
 /** Bytes, or a number and a unit of 1024: "8G", "8GiB", "512M", "1.5T". */
-function parseSize(given: unknown, min: number): ParsedValue {
-  const text = String(given).trim();
+function parseSize(text: string, min: number): ParsedValue {
   const [, number, unit = ""] = /^(\d{1,16}(?:\.\d{1,3})?)\s*(?:([KMGTP])(?:i?B)?|B)?$/i.exec(text) ?? [];
   const bytes = Math.round(Number(number) * 1024 ** UNITS.indexOf(unit.toUpperCase()));
   if (number === undefined || !Number.isSafeInteger(bytes)) {
@@ -239,5 +257,5 @@ function matching(text: string, pattern: RegExp, wantedName: string): ParsedValu
 }
 
 function wanted(type: ScalarKind): string {
-  return type.kind === "boolean" ? "true or false" : type.kind === "integer" ? "a number" : "text";
+  return type.kind === "boolean" ? "true or false" : type.kind === "integer" ? "a whole number" : "text";
 }

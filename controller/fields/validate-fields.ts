@@ -9,11 +9,13 @@ import { FIELD_TREE, type FieldGroup, type FieldMap, type FieldNode, isPlain } f
 import type { Fields, Json } from "./fields.ts";
 import {
   DEVICE_NAME,
+  describe,
   type ElementKind,
   parseElement,
   parseLine,
   parseScalar,
   quoted,
+  quoteFix,
 } from "./parse-field-value.ts";
 import { validateTree } from "./validate-tree.ts";
 
@@ -33,10 +35,11 @@ export interface ValidatedFields {
 
 const TAG_KEY = /^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/;
 const MAX_TAGS = 64;
+export const MAX_DEVICES = 32;
 const MAX_ELEMENTS = 64;
 const TAG_LENGTH = 256;
 /** Half of what x86 kernels take in all (COMMAND_LINE_SIZE is 2048): muster's own words come first. */
-const MAX_KERNEL_ARGUMENT_BYTES = 1024;
+export const KERNEL_ARGUMENT_BYTES = 1024;
 
 /** How many names a map of the operator's may have, and what they look like. */
 const NAMES: Readonly<
@@ -45,7 +48,7 @@ const NAMES: Readonly<
     { readonly most: number; readonly wanted: string; readonly isName: (text: string) => boolean }
   >
 > = {
-  devices: { most: 32, wanted: "the name of a device", isName: (text) => DEVICE_NAME.test(text) },
+  devices: { most: MAX_DEVICES, wanted: "the name of a device", isName: (text) => DEVICE_NAME.test(text) },
   disks: {
     most: 64,
     wanted: "the path of a disk: /dev/sda",
@@ -58,6 +61,12 @@ const NAMES: Readonly<
     isName: (text) => text.length <= 36 && isLine(text),
   },
   fileSystems: { most: 128, wanted: "the device of a file system", isName: isLine },
+};
+
+/** A name without any field would be lost: what is empty is absent. */
+const EMPTY_FIX: Readonly<Record<string, string>> = {
+  devices: "write type: ethernet, or leave it out",
+  "disks.*.partitions": "write shouldExist: true, or leave it out",
 };
 
 interface Walk {
@@ -81,10 +90,7 @@ function readNode(walk: Walk, node: FieldNode, given: unknown, path: FieldPath):
   if (given === undefined || given === null || given === "") return undefined;
   if (node.kind === "leaf") return readLeaf(walk, node.row, given, path);
   if (!isPlain(given)) {
-    walk.find(
-      path,
-      `must be a map of fields, not ${Array.isArray(given) ? "a list" : `${quoted(String(given))}`}`,
-    );
+    walk.find(path, `must be a map of fields, not ${describe(given)}`);
     return undefined;
   }
   return node.kind === "map" ? readMap(walk, node, given, path) : readGroup(walk, node, given, path);
@@ -111,9 +117,10 @@ function readMap(walk: Walk, node: FieldMap, given: object, path: FieldPath): Js
   const result: Record<string, Json> = {};
   for (const [name, below] of entries.slice(0, most)) {
     const at = [...path, name];
-    if (!isName(name) || name === "__proto__") {
+    if (!isName(name) || name in {}) {
       walk.find(at, `${quoted(name)} is not ${wanted}`);
     } else {
+      if (isBlank(below)) walk.find(at, "has no fields", EMPTY_FIX[node.of]);
       const value = readNode(walk, node.child, below, at);
       if (value !== undefined) result[name] = value;
     }
@@ -160,8 +167,8 @@ function readList(walk: Walk, of: ElementKind, given: unknown, path: FieldPath):
     seen.add(parsed.value);
     result.push(parsed.value);
   }
-  if (of === "argument" && result.join(" ").length > MAX_KERNEL_ARGUMENT_BYTES) {
-    walk.find(path, `together they are longer than ${MAX_KERNEL_ARGUMENT_BYTES} bytes`);
+  if (of === "argument" && result.join(" ").length > KERNEL_ARGUMENT_BYTES) {
+    walk.find(path, `together they are longer than ${KERNEL_ARGUMENT_BYTES} bytes`);
   }
   return result;
 }
@@ -178,7 +185,7 @@ function readTags(walk: Walk, given: unknown, path: FieldPath): Json | undefined
     if (!TAG_KEY.test(key)) {
       walk.find(path, `${quoted(key)} is not a tag: letters, digits and ._/- only`);
     } else if (typeof value !== "string") {
-      walk.find([...path, key], "must be text", `write it in quotes: ${quoted(String(value))}`);
+      walk.find([...path, key], `must be text, not ${describe(value)}`, quoteFix(value));
     } else {
       const parsed = parseLine(value, TAG_LENGTH);
       if ("value" in parsed) result[key] = parsed.value;
@@ -209,6 +216,10 @@ function unknownFix(node: FieldGroup, name: string): string | undefined {
   return close.length === 0
     ? `known are ${[...node.children.keys()].join(", ")}`
     : `did you mean ${close.join(" or ")}?`;
+}
+
+function isBlank(value: unknown): boolean {
+  return value === null || value === "" || (isPlain(value) && Object.keys(value).length === 0);
 }
 
 function isLine(text: string): boolean {

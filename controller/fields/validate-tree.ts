@@ -33,7 +33,7 @@ export function validateTree(tree: unknown): { readonly path: FieldPath; readonl
 }
 
 function isKept(value: unknown): boolean {
-  if (typeof value === "string") return !/[\p{Cc}]/u.test(value.replace(/[\n\t]/g, ""));
+  if (typeof value === "string") return value.isWellFormed() && !/[^\P{Cc}\n\t]/u.test(value);
   return (
     value === null || typeof value === "boolean" || (typeof value === "number" && Number.isFinite(value))
   );
