@@ -1,6 +1,7 @@
 import { compareHardware, renderHardwareChange } from "#proto/contract/compare-hardware.ts";
 import { MusterError } from "#proto/contract/muster-error.ts";
-import { foldNodeSet, parseNodeSet } from "#proto/contract/node-set.ts";
+import type { NodeName } from "#proto/contract/node-name.ts";
+import { foldNodeSet } from "#proto/contract/node-set.ts";
 
 import type { HardwareList, MissingHardware, ReportList, ReportView } from "../api/rest/hardware-routes.ts";
 import { type HardwareDifference, planHardwareDifferences } from "../hardware/plan-hardware-differences.ts";
@@ -8,6 +9,7 @@ import { planSlurmConf, renderSlurmConf } from "../hardware/plan-slurm-conf.ts";
 import { type CliContext, EXIT_FINDINGS } from "./cli-context.ts";
 import { renderHardware, renderHardwareTable, renderMissing } from "./render-hardware.ts";
 import { renderCount, renderTime } from "./render-text.ts";
+import { resolveNodes } from "./resolve-nodes.ts";
 
 /** Nodes asked for in one request; the controller takes no more. */
 const NODES_AT_ONCE = 100;
@@ -29,7 +31,7 @@ export async function listHardware(context: CliContext, nodeset: string | undefi
 
 /** `muster hardware show`. One node is an object in JSON, several are a list. */
 export async function showHardware(context: CliContext, nodeset: string): Promise<number> {
-  const { reports, missing } = await readReports(context, nodeset, 1);
+  const { reports, missing } = await readReports(context, await resolveNodes(context, nodeset), 1);
   const isOne = reports.length + missing.length === 1;
   if (reports.length > 0 || (context.output !== "table" && !isOne)) {
     await context.print(isOne ? reports[0] : reports, () =>
@@ -42,8 +44,8 @@ export async function showHardware(context: CliContext, nodeset: string): Promis
 
 /** `muster hardware diff`: one node against its boot before, several against each other. */
 export async function diffHardware(context: CliContext, nodeset: string): Promise<number> {
-  const names = parseNodeSet(nodeset);
-  const { reports, missing } = await readReports(context, nodeset, names.length === 1 ? 2 : 1);
+  const names = await resolveNodes(context, nodeset);
+  const { reports, missing } = await readReports(context, names, names.length === 1 ? 2 : 1);
   noteMissing(context, missing);
   const isDifferent =
     names.length === 1 ? await diffBoots(context, reports) : await diffNodes(context, reports);
@@ -99,7 +101,7 @@ export async function printSlurmConf(
   options: { readonly roundMemory: string },
 ): Promise<number> {
   const step = readStep(options.roundMemory);
-  const { reports, missing } = await readReports(context, nodeset, 1);
+  const { reports, missing } = await readReports(context, await resolveNodes(context, nodeset), 1);
   if (reports.length > 0 || context.output !== "table") {
     const groups = planSlurmConf(reports, step);
     await context.print(groups, () => renderSlurmConf(groups));
@@ -111,10 +113,9 @@ export async function printSlurmConf(
 /** All reports, in requests of a size the controller takes. */
 async function readReports(
   { api }: CliContext,
-  nodeset: string,
+  names: readonly NodeName[],
   boots: number,
 ): Promise<{ readonly reports: readonly ReportView[]; readonly missing: MissingHardware }> {
-  const names = parseNodeSet(nodeset);
   const reports: ReportView[] = [];
   const missing: MissingHardware = [];
   for (let at = 0; at < names.length; at += NODES_AT_ONCE) {

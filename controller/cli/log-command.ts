@@ -1,19 +1,20 @@
 import { MusterError } from "#proto/contract/muster-error.ts";
-import { parseNodeSet } from "#proto/contract/node-set.ts";
 
 import type { LogLineView } from "../api/rest/log-routes.ts";
 import type { CliContext } from "./cli-context.ts";
 import { readLimit } from "./node-commands.ts";
 import { printStream } from "./print-stream.ts";
 import { printable, renderTime } from "./render-text.ts";
+import { resolveNodes } from "./resolve-nodes.ts";
 
 /** `muster node logs`. */
 export async function showLogs(
   context: CliContext,
-  node: string,
+  nodeset: string,
   options: { readonly boot?: string; readonly follow?: true; readonly limit: string },
 ): Promise<number> {
-  const path = `/nodes/${encodeURIComponent(readName(node))}/logs`;
+  const node = await readName(context, nodeset);
+  const path = `/nodes/${encodeURIComponent(node)}/logs`;
   const query = { boot: readBoot(options.boot), limit: readLimit(options.limit) };
   const render = openLogRenderer();
   if (options.follow === true) {
@@ -31,8 +32,8 @@ export async function showLogs(
   return 0;
 }
 
-function readName(text: string): string {
-  const [name, ...others] = parseNodeSet(text);
+async function readName(context: CliContext, text: string): Promise<string> {
+  const [name, ...others] = await resolveNodes(context, text);
   if (name !== undefined && others.length === 0) return name;
   throw new MusterError({
     code: "argument-invalid",

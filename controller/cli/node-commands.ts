@@ -1,11 +1,11 @@
 import { MusterError } from "#proto/contract/muster-error.ts";
-import { parseNodeSet } from "#proto/contract/node-set.ts";
 
 import type { BootView, NodeView, PendingView } from "../api/rest/schemas.ts";
 import type { CliContext } from "./cli-context.ts";
 import { renderAlerts, renderNode, renderNodeSummary, renderNodeTable } from "./render-nodes.ts";
 import { renderCount } from "./render-text.ts";
 import { renderWaterfall } from "./render-waterfall.ts";
+import { resolveNodes } from "./resolve-nodes.ts";
 
 const WATCH_INTERVAL_MS = 1000;
 /** Home, and erase to the end of the screen: redraws without flicker. */
@@ -43,7 +43,7 @@ export async function listNodes(
 /** `muster node show`. One node is an object in JSON, several are a list. */
 export async function showNode(context: CliContext, nodeset: string): Promise<number> {
   const nodes: NodeView[] = [];
-  for (const name of parseNodeSet(nodeset)) {
+  for (const name of await resolveNodes(context, nodeset)) {
     nodes.push(await context.api.get<NodeView>(`/nodes/${encodeURIComponent(name)}`));
   }
   await context.print(nodes.length === 1 ? nodes[0] : nodes, () =>
@@ -60,7 +60,7 @@ export async function showBoots(
 ): Promise<number> {
   const limit = readLimit(options.limit);
   const boots: BootView[] = [];
-  for (const name of parseNodeSet(nodeset)) {
+  for (const name of await resolveNodes(context, nodeset)) {
     // asked first: a name that does not exist is an error, a node that never booted is not
     await context.api.get<NodeView>(`/nodes/${encodeURIComponent(name)}`);
     const found = await context.api.get<{ boots: readonly BootView[] }>("/boots", { node: name, limit });

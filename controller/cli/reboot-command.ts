@@ -49,7 +49,9 @@ export async function rebootNodes(
   const failed: { readonly node: string; readonly what: string; readonly fix?: string | undefined }[] = [
     ...unfit,
   ];
-  const before = await context.api.get<NodeList>("/nodes", { names: nodeset });
+  // Of those that were planned for: a group may have others in it by now.
+  const planned = foldNodeSet(plan.map(({ node }) => node));
+  const before = await context.api.get<NodeList>("/nodes", { names: planned });
   if (fit.length > 0) {
     const { answers } = await context.api.send<AnswerList>("POST", "/reboots", {
       names: foldNodeSet(fit),
