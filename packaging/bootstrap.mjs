@@ -80,6 +80,8 @@ const LAB_NEEDS = [
   { program: "openssl", apt: "openssl", dnf: "openssl" },
   // What muster-agent hardware is compared with.
   { program: "slurmd", apt: "slurmd", dnf: "slurm-slurmd" },
+  // What node sets are compared with.
+  { program: "nodeset", apt: "clustershell", dnf: "clustershell" },
   { program: "ssh-keygen", apt: "openssh-client", dnf: "openssh" },
   { program: "ssh", apt: "openssh-client", dnf: "openssh-clients" },
   // The tests start their own; a host that had none must not be open to the world because of them.
