@@ -7,6 +7,7 @@ import type { CommandRunner } from "./command-runner.ts";
 /** `muster import hosts|dhcpd|genders|csv` and `muster export hosts|genders|ethers|ansible|clustershell|slurm`. */
 export function addFormatCommands(program: Command, run: CommandRunner): void {
   addImports(commandGroup(program, "import", "take over an inventory that other programs kept"), run);
+  addExports(commandGroup(program, "export", "the inventory as text"), run);
 }
 
 function addImports(importing: Command, run: CommandRunner): void {
@@ -61,6 +62,35 @@ function addImports(importing: Command, run: CommandRunner): void {
       )
       .option("--add-profiles", "add profiles that do not exist, empty"),
   ).action(run(async () => (await import("./import-file-commands.ts")).importCsv));
+}
+
+function addExports(exporting: Command, run: CommandRunner): void {
+  const format = (name: string, description: string): Command =>
+    exporting
+      .command(name)
+      .description(description)
+      .option("--nodes <nodeset>", "only these nodes: c[001-064], @profile:gpu");
+  format("hosts", "hosts(5): addresses of nodes, their other devices and BMCs")
+    .option("--domain <domain>", "with long names: c001.DOMAIN")
+    .action(run(async () => (await import("./export-file-commands.ts")).exportHosts));
+  format("genders", "a genders file: profiles, images and tags as attributes").action(
+    run(async () => (await import("./export-file-commands.ts")).exportGenders),
+  );
+  format("ethers", "ethers(5): MACs of nodes").action(
+    run(async () => (await import("./export-file-commands.ts")).exportEthers),
+  );
+  format("ansible", "a dynamic inventory of Ansible, in JSON: groups by profile, image, tag and state")
+    .option("--list", "the whole inventory; the default")
+    .option("--host <node>", "the variables of one node")
+    .action(run(async () => (await import("./export-file-commands.ts")).exportAnsible));
+  format(
+    "clustershell",
+    "groups for ClusterShell's groups.d: @profile:X, @image:X, @tag:K=V, @state:X",
+  ).action(run(async () => (await import("./export-file-commands.ts")).exportClustershell));
+  format("slurm", "lines for slurm.conf and gres.conf, from the hardware that nodes reported")
+    .option("--partition <profile>", "with a partition of the nodes of this profile; again for more", collect)
+    .option("--round-memory <mib>", "round RealMemory down to a multiple of this", "1")
+    .action(run(async () => (await import("./export-file-commands.ts")).exportSlurm));
 }
 
 function addImportOptions(command: Command): Command {

@@ -111,7 +111,7 @@ export async function printSlurmConf(
 }
 
 /** All reports, in requests of a size the controller takes. */
-async function readReports(
+export async function readReports(
   { api }: CliContext,
   names: readonly NodeName[],
   boots: number,
@@ -127,11 +127,11 @@ async function readReports(
   return { reports, missing };
 }
 
-function noteMissing(context: CliContext, missing: MissingHardware): void {
+export function noteMissing(context: CliContext, missing: MissingHardware): void {
   for (const line of renderMissing(missing)) context.note(line);
 }
 
-function readStep(text: string): number {
+export function readStep(text: string): number {
   if (/^[1-9]\d{0,6}$/.test(text)) return Number(text);
   throw new MusterError({
     code: "argument-invalid",

@@ -41,7 +41,7 @@ export function planSlurmConf(
  * name is one, "unit[0-3]rack1" is "Unable to create NodeAddr list", and "unit[0-3]rack[1]" is right. Names that end in
  * a letter cannot be folded at all.
  */
-function foldForSlurm(names: readonly string[]): string {
+export function foldForSlurm(names: readonly string[]): string {
   const isNumbered = (name: string): boolean => /\d$/.test(name);
   const items = foldNodeSet(names.filter(isNumbered)).match(/(?:[^,[]|\[[^\]]*\])+/g) ?? [];
   return [
@@ -52,15 +52,16 @@ function foldForSlurm(names: readonly string[]): string {
 
 /**
  * The lines for slurm.conf(5) and gres.conf(5). What a site decides itself is said in a comment and not made up:
- * partitions, weights, features.
+ * partitions, weights, features. `partitions` are PartitionName lines, where somebody wanted them.
  */
-export function renderSlurmConf(groups: readonly SlurmNodes[]): string {
+export function renderSlurmConf(groups: readonly SlurmNodes[], partitions = ""): string {
   const gpus = groups.filter(({ gres }) => gres.length > 0);
   return [
     "# slurm.conf",
-    "# missing here: PartitionName lines; NodeAddr, where Slurm cannot resolve a node's name; Weight, Feature",
+    `# missing here: ${partitions === "" ? "PartitionName lines; " : ""}NodeAddr, where Slurm cannot resolve a node's name; Weight, Feature`,
     ...(gpus.length === 0 ? [] : ["GresTypes=gpu"]),
     ...groups.map(renderNodeLine),
+    ...(partitions === "" ? [] : [partitions.trimEnd()]),
     ...(gpus.length === 0
       ? []
       : [
