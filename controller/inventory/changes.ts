@@ -41,6 +41,8 @@ export interface RecordedEffect {
   /** Of a record: its fields. */
   readonly before: object | undefined;
   readonly after: object | undefined;
+  /** The record was called `name` before, and this after. */
+  readonly renamedTo?: string;
 }
 
 /** One entry of the history. */

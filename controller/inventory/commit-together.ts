@@ -16,14 +16,17 @@ const MOST_TOGETHER = 64;
  * Runs changes that arrive at the same time as one transaction of the database, each within a savepoint of its own.
  * Making a transaction last costs milliseconds of waiting for the disk, and nothing else happens in the program
  * meanwhile: with a rack of nodes booting that was a third of musterd's time. A change is reported done when it is
- * on the disk, never before.
+ * on the disk, never before. `ended` is told of each transaction before those whose changes it held are.
  */
-export function commitTogether<Tables>(db: Kysely<Tables>): <T>(work: Work<Tables, T>) => Promise<T> {
+export function commitTogether<Tables>(
+  db: Kysely<Tables>,
+  ended: (isCommitted: boolean) => void = () => undefined,
+): <T>(work: Work<Tables, T>) => Promise<T> {
   const waiting: Waiting<Tables>[] = [];
   let isScheduled = false;
 
   const commitAll = async (): Promise<void> => {
-    while (waiting.length > 0) await commitBatch(db, waiting.splice(0, MOST_TOGETHER));
+    while (waiting.length > 0) await commitBatch(db, waiting.splice(0, MOST_TOGETHER), ended);
     isScheduled = false;
   };
   return <T>(work: Work<Tables, T>) =>
@@ -43,7 +46,11 @@ export function commitTogether<Tables>(db: Kysely<Tables>): <T>(work: Work<Table
 }
 
 /** Never rejects: each change is told what became of it. */
-async function commitBatch<Tables>(db: Kysely<Tables>, batch: readonly Waiting<Tables>[]): Promise<void> {
+async function commitBatch<Tables>(
+  db: Kysely<Tables>,
+  batch: readonly Waiting<Tables>[],
+  ended: (isCommitted: boolean) => void,
+): Promise<void> {
   const settled: (() => void)[] = [];
   try {
     await db.transaction().execute(async (tx) => {
@@ -67,8 +74,10 @@ async function commitBatch<Tables>(db: Kysely<Tables>, batch: readonly Waiting<T
       }
     });
   } catch (error) {
+    ended(false);
     for (const { fail } of batch) fail(error);
     return;
   }
+  ended(true);
   for (const settle of settled) settle();
 }

@@ -2,46 +2,23 @@ import type { Digest } from "#proto/contract/digest.ts";
 import type { HardwareReport } from "#proto/contract/hardware-report.ts";
 import type { MacAddress } from "#proto/contract/mac-address.ts";
 import type { NodeName } from "#proto/contract/node-name.ts";
+import type { EffectiveDevice, EffectiveFields } from "../fields/effective-node.ts";
+import type {
+  ChangeDetails,
+  ChangeSummary,
+  CommittedChange,
+  InventoryState,
+  RecordChange,
+  RecordKind,
+} from "./changes.ts";
 
-/** Root modes a node can boot in; see BootPlan.root_mode. */
-export const ROOT_MODES = ["squashfs", "tmpfs"] as const;
-export type RootModeName = (typeof ROOT_MODES)[number];
-
-/** What a network device of a node can be. */
-export const DEVICE_TYPES = ["ethernet", "infiniband", "bond", "vlan", "bridge"] as const;
-type DeviceType = (typeof DEVICE_TYPES)[number];
+export { DEVICE_TYPES, ROOT_MODES, type RootModeName } from "../fields/fields.ts";
 
 /** A network device of a node. Exactly the first device with a MAC is the one the node boots from. */
-export interface NetworkDevice {
-  /** Interface name on the node: "eno1", "ib0". Unique within the node. */
-  readonly name: string;
-  readonly type: DeviceType;
-  /** Unique in the inventory. */
-  readonly mac?: MacAddress;
-  /** IPv4, unique in the inventory. */
-  readonly address?: string;
-  /** Dotted; absent: that of the boot network. */
-  readonly netmask?: string;
-  readonly gateway?: string;
-  readonly mtu?: number;
-}
+export type NetworkDevice = EffectiveDevice;
 
-/** The fields an operator sets. */
-export interface NodeFields {
-  readonly image?: string;
-  readonly rootMode?: RootModeName;
-  /** Limit of the writable root; absent: half of memory. */
-  readonly rootSizeBytes?: number;
-  /** Appended to the site's. Each is one word of the kernel command line. */
-  readonly kernelArguments: readonly string[];
-  /** System overlays, applied in order. */
-  readonly overlays: readonly string[];
-  /** Overlays kept true while the node is up, applied in order, after those of the site. */
-  readonly runtimeOverlays: readonly string[];
-  readonly tags: Readonly<Record<string, string>>;
-  readonly comment?: string;
-  readonly devices: readonly NetworkDevice[];
-}
+/** What a node is with its profiles, filled in. */
+export type NodeFields = EffectiveFields;
 
 /** What identifies the machine behind a node: learned at enrolment. */
 export interface MachineId {
@@ -51,7 +28,7 @@ export interface MachineId {
 
 export interface Node extends NodeFields {
   readonly name: NodeName;
-  /** Grows with each change; an update names the one it saw. */
+  /** Of its record: grows with each change of what is written of it, not with those of its profiles. */
   readonly revision: number;
   readonly machine: MachineId;
   readonly createdAt: Date;
@@ -181,7 +158,25 @@ export interface ApiToken {
 export interface Author {
   /** "root", "token:ci", "enrolment". */
   readonly user: string;
+  /** IP address the user works from; undefined on the controller itself. */
+  readonly address?: string;
   readonly reason?: string;
+}
+
+export interface CommitOptions {
+  /** Everything is checked, nothing is written. */
+  readonly dryRun?: boolean;
+  /** Overlays there are: others are refused, but for those a record has already. Absent: not looked at. */
+  readonly overlays?: ReadonlySet<string>;
+}
+
+export interface ChangeQuery {
+  /** With `name`: of one record. */
+  readonly kind?: RecordKind;
+  readonly name?: string;
+  readonly limit: number;
+  /** Only changes with lower numbers. */
+  readonly before?: number;
 }
 
 /**
@@ -190,6 +185,22 @@ export interface Author {
  * `image-unknown`, `image-in-use`, `machine-not-pending`, `database-unusable`, `disk-full`.
  */
 export interface Inventory extends AsyncDisposable {
+  /**
+   * The one way in which people change nodes and profiles: all of it or nothing. What is wrong with it is said whole, as
+   * {@link ChangeRefused}: `revision-stale`, `node-exists`, `profile-exists`, `profile-unknown`, `profile-cycle`,
+   * `profile-in-use`, `image-unknown`, `overlay-unknown`, `mac-in-use`, `address-in-use`, `request-invalid`.
+   */
+  commit(changes: readonly RecordChange[], author: Author, options?: CommitOptions): Promise<CommittedChange>;
+  /** All records as written, in natural order of their names; the same object until one changes. */
+  listRecords(): Promise<InventoryState>;
+  /** As they were after the last change until then; their revisions are 0. */
+  stateAt(at: Date): Promise<InventoryState>;
+  /** Newest first. Of one record: its history also under the names it had before. */
+  listChanges(query: ChangeQuery): Promise<readonly ChangeSummary[]>;
+  findChange(id: number): Promise<ChangeDetails | undefined>;
+  /** Called after each change that {@link commit} or one of its relatives committed (in this process), in order. Returns the unsubscribe. */
+  onCommitted(listener: (change: ChangeDetails) => void): () => void;
+
   listNodes(): Promise<readonly Node[]>;
   findNode(name: string): Promise<Node | undefined>;
   findNodeByMac(mac: MacAddress): Promise<Node | undefined>;

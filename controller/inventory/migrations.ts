@@ -1,6 +1,7 @@
 import { type Kysely, sql } from "kysely";
 
 import { MusterError } from "#proto/contract/muster-error.ts";
+import { FLAT_COLUMNS, readFlatNodes } from "./read-flat-nodes.ts";
 import type { InventoryTables } from "./schema.ts";
 
 type Migration = (db: Kysely<InventoryTables>) => Promise<void>;
@@ -9,7 +10,13 @@ type Migration = (db: Kysely<InventoryTables>) => Promise<void>;
  * The steps from an empty database to the present schema; the n-th brings it to version n. Steps are only
  * ever appended: released databases have run the earlier ones. Written so that PostgreSQL takes them too.
  */
-const MIGRATIONS: readonly Migration[] = [createFirstSchema, addRuntimeOverlays, addHardware, addDenials];
+const MIGRATIONS: readonly Migration[] = [
+  createFirstSchema,
+  addRuntimeOverlays,
+  addHardware,
+  addDenials,
+  addFieldsAndProfiles,
+];
 
 /** The schema version this build reads and writes. */
 const SCHEMA_VERSION = MIGRATIONS.length;
@@ -226,5 +233,44 @@ async function addHardware(db: Kysely<InventoryTables>): Promise<void> {
     .createIndex("hardware_boots_by_node")
     .on("hardware_boots")
     .columns(["node", "id"])
+    .execute();
+}
+
+/**
+ * Nodes become what an operator wrote of them, as one piece of JSON beside what muster knows of them; profiles come.
+ * `image` stays a column of its own, for the reference that keeps an image from going while a record names it.
+ */
+async function addFieldsAndProfiles(db: Kysely<InventoryTables>): Promise<void> {
+  await db.schema
+    .createTable("profiles")
+    .addColumn("name", "text", (c) => c.primaryKey().notNull())
+    .addColumn("revision", "integer", (c) => c.notNull())
+    .addColumn("image", "text", (c) => c.references("images.name"))
+    .addColumn("fields_json", "text", (c) => c.notNull())
+    .addColumn("created_at", "text", (c) => c.notNull())
+    .addColumn("updated_at", "text", (c) => c.notNull())
+    .execute();
+  await db.schema.createIndex("profiles_by_image").on("profiles").column("image").execute();
+  await db.schema
+    .alterTable("nodes")
+    .addColumn("fields_json", "text", (c) => c.notNull().defaultTo("{}"))
+    .execute();
+  for (const { name, fields } of await readFlatNodes(db)) {
+    await db
+      .updateTable("nodes")
+      .set({ fields_json: JSON.stringify(fields) })
+      .where("name", "=", name)
+      .execute();
+  }
+  await db.schema.dropTable("devices").execute();
+  for (const column of FLAT_COLUMNS) await db.schema.alterTable("nodes").dropColumn(column).execute();
+  await db.schema.alterTable("changes").addColumn("address", "text").execute();
+  await db.schema.alterTable("changes").addColumn("renamed_to", "text").execute();
+  await db.schema.alterTable("changes").addColumn("revision", "integer").execute();
+  await db.schema.createIndex("changes_by_set").on("changes").column("change_set").execute();
+  await db.schema
+    .createIndex("changes_by_new_name")
+    .on("changes")
+    .columns(["kind", "renamed_to", "id"])
     .execute();
 }

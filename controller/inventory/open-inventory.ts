@@ -1,19 +1,17 @@
 import { type Kysely, sql, type Transaction } from "kysely";
 
-import type { MacAddress } from "#proto/contract/mac-address.ts";
-import type { NodeName } from "#proto/contract/node-name.ts";
 import { commitTogether } from "./commit-together.ts";
 import { databaseError } from "./database-error.ts";
-import type { DeniedBoot, Inventory, MachineId, Node } from "./inventory.ts";
+import type { ChangeDetails, CommittedChange } from "./changes.ts";
+import type { DeniedBoot, Inventory, Node } from "./inventory.ts";
+import { openRecords, type StagedChange } from "./open-records.ts";
 import { openDatabase } from "./open-database.ts";
 import type { InventoryTables } from "./schema.ts";
 import { clearAlerts, listAlerts, putAlert } from "./store-alerts.ts";
 import { addApiToken, deleteApiToken, listApiTokens, useApiToken } from "./store-api-tokens.ts";
 import { findDeniedBoot, listDeniedBoots, revokeIdentities } from "./store-denied-boots.ts";
 import {
-  approvePending,
   consumeToken,
-  deletePending,
   findIdentity,
   findToken,
   listPending,
@@ -21,6 +19,7 @@ import {
   recordPending,
   requireNode,
   storeToken,
+  takePending,
 } from "./store-enrolment.ts";
 import {
   findHardwareDigest,
@@ -30,18 +29,11 @@ import {
   unpackHardware,
 } from "./store-hardware.ts";
 import { addImageVersion, deleteImage, listReferencedBlobs, loadImages, setChannel } from "./store-images.ts";
-import { addNodes, deleteNodes, loadNodes, recordMachine, updateNodes } from "./store-nodes.ts";
+import { listChanges, findChange, loadStateAt } from "./store-changes.ts";
+import { addNodes, approveNode, deleteNodes, updateNodes } from "./store-nodes.ts";
+import { unknownNodes } from "./unknown-nodes.ts";
 
 type Tx = Transaction<InventoryTables>;
-
-/** All nodes as last read, with the two ways they are looked up. */
-interface NodeView {
-  readonly list: readonly Node[];
-  readonly byName: ReadonlyMap<string, Node>;
-  readonly byMac: ReadonlyMap<MacAddress, Node>;
-  /** Change counter of the file when it was read. */
-  readonly dataVersion: number;
-}
 
 /**
  * Opens the inventory at `path`, creating it (mode 0600) or bringing its schema up to date.
@@ -55,13 +47,12 @@ export async function openInventory(options: {
 }): Promise<Inventory> {
   const { path, now } = options;
   const database = await openDatabase(path);
-  const inBatch = commitTogether(database.db);
+  const inBatch = commitTogether(database.db, batchEnded);
+  const records = openRecords({ dataVersion: database.dataVersion, inSnapshot, now });
   const listeners = new Set<() => void>();
+  const commitListeners = new Set<(change: ChangeDetails) => void>();
   const denialListeners = new Set<(boots: readonly DeniedBoot[]) => void>();
   const secretsInTheMaking = new Map<string, Promise<Uint8Array>>();
-  let view: NodeView | undefined;
-  let changesSeen = 0;
-
   async function inTransaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
     try {
       return await inBatch(work);
@@ -86,65 +77,79 @@ export async function openInventory(options: {
     }
   }
 
-  async function changingNodes<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
-    const result = await inTransaction(work);
-    nodesChanged();
+  /** Work that stages changes of records. Whoever asked is told when they are on the disk. */
+  async function changingRecords<T extends Partial<Pick<StagedChange, "denied">>>(
+    work: (tx: Tx) => Promise<T>,
+  ): Promise<T> {
+    const result = await inTransaction((tx) => records.attempt(() => work(tx)));
+    tellAll(denialListeners, result.denied ?? []);
     return result;
   }
 
-  function bootsDenied(boots: readonly DeniedBoot[]): void {
-    if (boots.length === 0) return;
-    for (const listener of denialListeners) {
-      try {
-        listener(boots);
-      } catch (error) {
-        process.emitWarning(error instanceof Error ? error : String(error));
-      }
-    }
+  /** Told once for all that a transaction held: of 64 nodes that boot for the first time, everything is derived anew once. */
+  function batchEnded(isCommitted: boolean): void {
+    const { nodesChanged, changes } = records.ended(isCommitted);
+    if (nodesChanged)
+      for (const listener of listeners)
+        safely(() => {
+          listener();
+        });
+    for (const change of changes)
+      for (const listener of commitListeners)
+        safely(() => {
+          listener(change);
+        });
   }
 
-  /** `renewed`: the view after the change, when making it is cheaper than reading it. */
-  function nodesChanged(renewed?: NodeView): void {
-    view = renewed;
-    changesSeen += 1;
-    for (const listener of listeners) {
-      try {
-        listener();
-      } catch (error) {
-        // The change is on disk; whoever made it must not be told that it failed.
-        process.emitWarning(error instanceof Error ? error : String(error));
-      }
-    }
+  async function currentNodes(names: readonly string[]): Promise<readonly Node[]> {
+    const view = await records.committed();
+    return names.flatMap((name) => view.findNode(name)?.node ?? []);
   }
 
-  async function currentNodes(): Promise<NodeView> {
-    try {
-      const dataVersion = database.dataVersion();
-      if (view?.dataVersion === dataVersion) return view;
-      const seenBefore = changesSeen;
-      const list = await inSnapshot(loadNodes);
-      const fresh = viewOf(list, dataVersion);
-      if (seenBefore === changesSeen) view = fresh;
-      return fresh;
-    } catch (error) {
-      throw databaseError(error, path);
-    }
+  async function nodesOf({ records: changed }: CommittedChange): Promise<readonly Node[]> {
+    return currentNodes(changed.map(({ name }) => name));
   }
 
   return {
-    listNodes: async () => (await currentNodes()).list,
-    findNode: async (name) => (await currentNodes()).byName.get(name),
-    findNodeByMac: async (mac) => (await currentNodes()).byMac.get(mac),
-    addNodes: async (nodes, author) => changingNodes((tx) => addNodes(tx, nodes, author, now())),
-    updateNodes: async (updates, author) => changingNodes((tx) => updateNodes(tx, updates, author, now())),
+    commit: async (changes, author, commitOptions = {}) => {
+      const work = { changes, author, options: commitOptions };
+      if (commitOptions.dryRun === true) {
+        const view = await records.committed();
+        const planned = await inSnapshot((reader) => records.plan(reader, view, work));
+        return { id: undefined, records: planned.records };
+      }
+      const { id, records: after } = await changingRecords((tx) => records.stage(tx, work));
+      return { id, records: after };
+    },
+    listRecords: async () => (await records.committed()).listRecords(),
+    stateAt: async (at) => {
+      const view = await records.committed();
+      return inSnapshot((reader) => loadStateAt(reader, at, view.listRecords()));
+    },
+    listChanges: async (query) => inSnapshot((reader) => listChanges(reader, query)),
+    findChange: async (id) => inSnapshot((reader) => findChange(reader, id)),
+    onCommitted: (listener) => {
+      commitListeners.add(listener);
+      return () => {
+        commitListeners.delete(listener);
+      };
+    },
+
+    listNodes: async () => (await records.committed()).listNodes(),
+    findNode: async (name) => (await records.committed()).findNode(name)?.node,
+    findNodeByMac: async (mac) => (await records.committed()).findByMac(mac),
+    addNodes: async (nodes, author) =>
+      nodesOf(await changingRecords((tx) => addNodes(tx, records, nodes, author))),
+    updateNodes: async (updates, author) =>
+      nodesOf(await changingRecords((tx) => updateNodes(tx, records, updates, author))),
     recordMachine: async (name, machine) => {
-      if (!(await inTransaction((tx) => recordMachine(tx, name, machine, now())))) return;
-      // Every node of a new cluster says this once at its first boot: reading all of them again for each
-      // would cost 45 ms a boot at 10,000 nodes.
-      nodesChanged(view === undefined ? undefined : withMachine(view, name, machine));
+      await changingRecords(async (tx) => {
+        await records.stageMachine(tx, name, machine);
+        return {};
+      });
     },
     deleteNodes: async (names, author) => {
-      bootsDenied(await changingNodes((tx) => deleteNodes(tx, names, author, now())));
+      await changingRecords((tx) => deleteNodes(tx, records, names, author));
     },
 
     listImages: async () => inSnapshot((tx) => loadImages(tx)),
@@ -159,9 +164,17 @@ export async function openInventory(options: {
 
     recordPending: async (machine, at) => inTransaction((tx) => recordPending(tx, machine, at)),
     listPending: async () => inSnapshot(listPending),
-    approvePending: async (claimCode, node, author) =>
-      changingNodes((tx) => approvePending(tx, claimCode, node, author, now())),
-    deletePending: async (claimCode) => inTransaction((tx) => deletePending(tx, claimCode)),
+    approvePending: async (claimCode, node, author) => {
+      await changingRecords(async (tx) =>
+        approveNode(tx, records, await takePending(tx, claimCode), node, author),
+      );
+      const [approved] = await currentNodes([node.name]);
+      if (approved === undefined) throw unknownNodes([node.name]);
+      return approved;
+    },
+    deletePending: async (claimCode) => {
+      await inTransaction((tx) => takePending(tx, claimCode));
+    },
 
     storeToken: async (token) => inTransaction((tx) => storeToken(tx, token)),
     findToken: async (hash) => inSnapshot((tx) => findToken(tx, hash)),
@@ -173,13 +186,13 @@ export async function openInventory(options: {
       });
     },
     recordIdentity: async (identity) => {
-      bootsDenied(await inTransaction((tx) => recordIdentity(tx, identity)));
+      tellAll(denialListeners, await inTransaction((tx) => recordIdentity(tx, identity)));
     },
     findIdentity: async (node) => inSnapshot((tx) => findIdentity(tx, node)),
 
     revokeIdentities: async (names, author) => {
       const denied = await inTransaction((tx) => revokeIdentities(tx, names, author, now()));
-      bootsDenied(denied);
+      tellAll(denialListeners, denied);
       return denied;
     },
     listDeniedBoots: async () => inSnapshot((tx) => listDeniedBoots(tx, now())),
@@ -257,31 +270,25 @@ export async function openInventory(options: {
     [Symbol.asyncDispose]: async () => {
       listeners.clear();
       denialListeners.clear();
+      commitListeners.clear();
       await database.close();
     },
   };
 }
 
-/** The view after one node's machine became known. */
-function withMachine(view: NodeView, name: NodeName, machine: MachineId): NodeView {
-  const before = view.byName.get(name);
-  if (before === undefined) return view;
-  const after: Node = { ...before, machine };
-  const list = view.list.map((node) => (node === before ? after : node));
-  return viewOf(list, view.dataVersion);
+function tellAll<T>(listeners: Iterable<(items: readonly T[]) => void>, items: readonly T[]): void {
+  if (items.length === 0) return;
+  for (const listener of listeners)
+    safely(() => {
+      listener(items);
+    });
 }
 
-function viewOf(list: readonly Node[], dataVersion: number): NodeView {
-  return {
-    list,
-    byName: new Map(list.map((node) => [node.name, node])),
-    byMac: new Map(
-      list.flatMap((node) =>
-        node.devices.flatMap((device): readonly (readonly [MacAddress, Node])[] =>
-          device.mac === undefined ? [] : [[device.mac, node]],
-        ),
-      ),
-    ),
-    dataVersion,
-  };
+/** What is on the disk is done; whoever did it must not be told that it failed. */
+function safely(tell: () => void): void {
+  try {
+    tell();
+  } catch (error) {
+    process.emitWarning(error instanceof Error ? error : String(error));
+  }
 }

@@ -1,54 +1,62 @@
 import type { MacAddress } from "#proto/contract/mac-address.ts";
-import type { NetworkDevice, NodeFields } from "./inventory.ts";
+import { compareNodeNames } from "#proto/contract/node-set.ts";
+import { canonicalFields } from "../fields/canonical-fields.ts";
+import { bootDeviceOf } from "../fields/effective-node.ts";
+import type { DeviceFields, Fields } from "../fields/fields.ts";
+
+type Devices = Readonly<Record<string, DeviceFields>>;
 
 /**
- * The fields of a node that exists after a pending machine was approved under its name.
+ * The fields of a node that exists after a pending machine was approved under its name. `merged` is what the node is with
+ * its profiles.
  *
- * What `wanted` sets (a value, a list that is not empty, a tag) replaces; what it leaves out stays as it was.
+ * What `wanted` sets replaces, tags by key; what it leaves out stays as it was.
  * The machine's boot device becomes one of the node's:
  *
- * | the node has               | then                                                                  |
- * |----------------------------|-----------------------------------------------------------------------|
- * | a device with that MAC     | nothing changes: it is known already                                  |
- * | a device of the same name  | that device gets the MAC and keeps its address (board or NIC replaced) |
- * | an Ethernet device, no MAC | the first of them gets the MAC (node prepared before it was delivered) |
- * | neither                    | the device is added in front, as the one that boots                   |
+ * | the node has, with its profiles | then                                                                  |
+ * |---------------------------------|-----------------------------------------------------------------------|
+ * | a device with that MAC          | nothing changes: it is known already                                  |
+ * | a device of the same name       | that device gets the MAC and keeps its address (board or NIC replaced) |
+ * | an Ethernet device, no MAC      | the first of them gets the MAC (node prepared before it was delivered) |
+ * | neither                         | the device is added, as the one that boots                            |
  */
-export function planApprovedFields(
-  existing: NodeFields,
-  wanted: NodeFields,
-  bootMac: MacAddress,
-): NodeFields {
-  return {
-    ...existing,
-    ...(wanted.image === undefined ? {} : { image: wanted.image }),
-    ...(wanted.rootMode === undefined ? {} : { rootMode: wanted.rootMode }),
-    ...(wanted.rootSizeBytes === undefined ? {} : { rootSizeBytes: wanted.rootSizeBytes }),
-    ...(wanted.comment === undefined ? {} : { comment: wanted.comment }),
-    ...(wanted.kernelArguments.length === 0 ? {} : { kernelArguments: wanted.kernelArguments }),
-    ...(wanted.overlays.length === 0 ? {} : { overlays: wanted.overlays }),
-    ...(wanted.runtimeOverlays.length === 0 ? {} : { runtimeOverlays: wanted.runtimeOverlays }),
-    tags: { ...existing.tags, ...wanted.tags },
-    devices: withBootDevice(existing.devices, wanted.devices, bootMac),
-  };
-}
-
-function withBootDevice(
-  devices: readonly NetworkDevice[],
-  wanted: readonly NetworkDevice[],
-  bootMac: MacAddress,
-): readonly NetworkDevice[] {
-  if (devices.some((device) => device.mac === bootMac)) return devices;
-  const boot = wanted.find((device) => device.mac === bootMac) ?? {
-    name: "eth0",
-    type: "ethernet",
+export function planApprovedFields(own: Fields, merged: Fields, wanted: Fields, bootMac: MacAddress): Fields {
+  const { devices: wantedDevices = {}, primaryDevice: _, ...rest } = wanted;
+  const tags = { ...own.tags, ...wanted.tags };
+  const there = merged.devices ?? {};
+  const fields: Fields = { ...own, ...rest, tags };
+  if (Object.values(there).some(({ mac }) => mac === bootMac)) return canonicalFields(fields);
+  const [name, device] = Object.entries(wantedDevices).find(([, { mac }]) => mac === bootMac) ?? [
+    "eth0",
+    { mac: bootMac },
+  ];
+  const key = keyFor(there, name) ?? name;
+  const renewed: DeviceFields = {
+    ...missingIn(device, there[key]),
+    ...own.devices?.[key],
     mac: bootMac,
   };
-  const sameName = devices.findIndex((device) => device.name === boot.name);
-  const prepared = devices.findIndex((device) => device.type === "ethernet" && device.mac === undefined);
-  const at = sameName >= 0 ? sameName : prepared;
-  const old = devices[at];
-  if (old === undefined) return [boot, ...devices];
-  const renewed: NetworkDevice = { ...boot, ...old, mac: bootMac };
-  return [renewed, ...devices.slice(0, at), ...devices.slice(at + 1)];
+  const boots =
+    bootDeviceOf({ ...there, [key]: { ...there[key], ...renewed } }, merged.primaryDevice) === key;
+  return canonicalFields({
+    ...fields,
+    devices: { ...own.devices, [key]: renewed },
+    ...(boots ? {} : { primaryDevice: key }),
+  });
+}
+
+/** The device of the node that the machine's is. */
+function keyFor(there: Devices, name: string): string | undefined {
+  if (there[name] !== undefined) return name;
+  const keys = Object.keys(there).sort(compareNodeNames);
+  return (
+    keys.find((key) => there[key]?.interface === name) ??
+    keys.find((key) => there[key]?.mac === undefined && (there[key]?.type ?? "ethernet") === "ethernet")
+  );
+}
+
+/** What a device says that the node's does not: of that, everything else stays. */
+function missingIn(device: DeviceFields, there: DeviceFields | undefined): DeviceFields {
+  if (there === undefined) return device;
+  return Object.fromEntries(Object.entries(device).filter(([field]) => !Object.hasOwn(there, field)));
 }

@@ -5,23 +5,26 @@ import type { InventoryTables } from "./schema.ts";
 
 /** One thing before and after a change; undefined where it did not exist. */
 export interface Change {
-  readonly kind: "node" | "image" | "channel" | "identity" | "alert";
+  readonly kind: "node" | "profile" | "machine" | "image" | "channel" | "identity" | "alert";
   readonly name: string;
   readonly before: object | undefined;
   readonly after: object | undefined;
+  readonly renamedTo?: string;
+  /** Of a node or profile. */
+  readonly revision?: number;
 }
 
 /** Rows per statement: SQLite takes 32,766 parameters, PostgreSQL 65,535. */
 export const ROWS_PER_STATEMENT = 500;
 
-/** Keeps who changed what, when and why, in the transaction of the change itself. */
+/** Keeps who changed what, when and why, in the transaction of the change itself. Returns its number; undefined for no change. */
 export async function recordChanges(
   tx: Transaction<InventoryTables>,
   changes: readonly Change[],
   author: Author,
   now: Date,
-): Promise<void> {
-  if (changes.length === 0) return;
+): Promise<number | undefined> {
+  if (changes.length === 0) return undefined;
   const last = await tx
     .selectFrom("changes")
     .select((eb) => eb.fn.max<number | null>("id").as("id"))
@@ -35,15 +38,19 @@ export async function recordChanges(
           change_set: set,
           at: now.toISOString(),
           author: author.user,
+          address: author.address ?? null,
           reason: author.reason ?? null,
           kind: change.kind,
           name: change.name,
           before_json: change.before === undefined ? null : JSON.stringify(change.before),
           after_json: change.after === undefined ? null : JSON.stringify(change.after),
+          renamed_to: change.renamedTo ?? null,
+          revision: change.revision ?? null,
         })),
       )
       .execute();
   }
+  return set;
 }
 
 /** Consecutive pieces of at most `size`. */

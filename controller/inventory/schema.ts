@@ -7,7 +7,7 @@ import type { Generated } from "kysely";
 export interface InventoryTables {
   schema_version: { version: number };
   nodes: NodesTable;
-  devices: DevicesTable;
+  profiles: RecordsTable;
   changes: ChangesTable;
   image_series: { name: string; last_version: number };
   images: { name: string };
@@ -24,34 +24,21 @@ export interface InventoryTables {
   api_tokens: { name: string; hash: string; created_at: string; last_used_at: string | null };
 }
 
-export interface NodesTable {
-  name: string;
-  revision: number;
-  image: string | null;
-  root_mode: string | null;
-  root_size_bytes: number | null;
-  kernel_arguments_json: string;
-  overlays_json: string;
-  runtime_overlays_json: string;
-  tags_json: string;
-  comment: string | null;
+export interface NodesTable extends RecordsTable {
   smbios_uuid: string | null;
   serial: string | null;
-  created_at: string;
-  updated_at: string;
 }
 
-export interface DevicesTable {
-  node: string;
-  /** Place in the node's list, from 0: the first with a MAC boots. */
-  position: number;
+/** A node or profile as an operator wrote it. */
+export interface RecordsTable {
   name: string;
-  type: string;
-  mac: string | null;
-  address: string | null;
-  netmask: string | null;
-  gateway: string | null;
-  mtu: number | null;
+  revision: number;
+  /** As in fields_json: the reference that keeps an image while it is named. */
+  image: string | null;
+  /** Fields in canonical form. */
+  fields_json: string;
+  created_at: string;
+  updated_at: string;
 }
 
 /** Who changed what when and why. Rows are only ever added. */
@@ -61,13 +48,19 @@ interface ChangesTable {
   change_set: number;
   at: string;
   author: string;
+  /** Where the author was; null: on the controller, or not known. */
+  address: string | null;
   reason: string | null;
-  /** "node", "image", "channel", "identity" (revoked) or "alert" (cleared), and its name. */
+  /** "node", "profile", "machine", "image", "channel", "identity" (revoked) or "alert" (cleared), and its name. */
   kind: string;
   name: string;
   /** The whole of it before and after; null before it existed and after it was deleted. */
   before_json: string | null;
   after_json: string | null;
+  /** The name it has after the change, where that is another. */
+  renamed_to: string | null;
+  /** Of a node or profile: its revision after the change, or the last it had. Null in rows of old releases. */
+  revision: number | null;
 }
 
 export interface ImageVersionsTable {

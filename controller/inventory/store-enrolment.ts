@@ -3,19 +3,10 @@ import type { Kysely, Transaction } from "kysely";
 import type { MacAddress } from "#proto/contract/mac-address.ts";
 import { MusterError } from "#proto/contract/muster-error.ts";
 import type { NodeName } from "#proto/contract/node-name.ts";
-import type {
-  Author,
-  DeniedBoot,
-  Inventory,
-  Node,
-  NodeIdentity,
-  PendingMachine,
-  StoredToken,
-} from "./inventory.ts";
-import { planApprovedFields } from "./plan-approved-fields.ts";
+import type { DeniedBoot, Inventory, NodeIdentity, PendingMachine, StoredToken } from "./inventory.ts";
 import type { InventoryTables, TokensTable } from "./schema.ts";
 import { denyBoot, findDeniedBoot } from "./store-denied-boots.ts";
-import { addNodes, loadNodesNamed, replaceNodes, unknownNodes } from "./store-nodes.ts";
+import { unknownNodes } from "./unknown-nodes.ts";
 
 type Tx = Transaction<InventoryTables>;
 type Reader = Kysely<InventoryTables>;
@@ -57,33 +48,19 @@ export async function listPending(tx: Reader): Promise<readonly PendingMachine[]
   return rows.map(pendingOfRow);
 }
 
-export async function approvePending(
-  tx: Tx,
-  claimCode: string,
-  node: Parameters<Inventory["approvePending"]>[1],
-  author: Author,
-  now: Date,
-): Promise<Node> {
-  const row = await takePending(tx, claimCode);
-  const pending = pendingOfRow(row);
-  const machine = {
-    ...(pending.smbiosUuid === "" ? {} : { smbiosUuid: pending.smbiosUuid }),
-    ...(pending.serial === "" ? {} : { serial: pending.serial }),
-  };
-  const before = (await loadNodesNamed(tx, [node.name])).get(node.name);
-  if (before === undefined) {
-    const [added] = await addNodes(tx, [{ ...node, machine }], author, now);
-    if (added === undefined) throw new Error("addNodes returns what it added");
-    return added;
-  }
-  const fields = planApprovedFields(before, node.fields, pending.bootMac);
-  const after: Node = { ...before, ...fields, machine, revision: before.revision + 1, updatedAt: now };
-  await replaceNodes(tx, [{ before, after }], author, now);
-  return after;
-}
-
-export async function deletePending(tx: Tx, claimCode: string): Promise<void> {
-  await takePending(tx, claimCode);
+/** Takes a machine off the list of those that wait. `machine-not-pending`. */
+export async function takePending(tx: Tx, claimCode: string): Promise<PendingMachine> {
+  const row = await tx
+    .deleteFrom("pending_machines")
+    .where("claim_code", "=", claimCode)
+    .returningAll()
+    .executeTakeFirst();
+  if (row !== undefined) return pendingOfRow(row);
+  throw new MusterError({
+    code: "machine-not-pending",
+    what: `no machine waits under claim code ${JSON.stringify(claimCode.slice(0, 40))}`,
+    fix: "`muster node pending` shows the machines that wait; the code is also on the machine's console",
+  });
 }
 
 /**
@@ -193,20 +170,6 @@ export async function findIdentity(tx: Reader, node: NodeName): Promise<NodeIden
 export async function requireNode(tx: Tx, name: NodeName): Promise<void> {
   const row = await tx.selectFrom("nodes").select("name").where("name", "=", name).executeTakeFirst();
   if (row === undefined) throw unknownNodes([name]);
-}
-
-async function takePending(tx: Tx, claimCode: string): Promise<InventoryTables["pending_machines"]> {
-  const row = await tx
-    .deleteFrom("pending_machines")
-    .where("claim_code", "=", claimCode)
-    .returningAll()
-    .executeTakeFirst();
-  if (row !== undefined) return row;
-  throw new MusterError({
-    code: "machine-not-pending",
-    what: `no machine waits under claim code ${JSON.stringify(claimCode.slice(0, 40))}`,
-    fix: "`muster node pending` shows the machines that wait; the code is also on the machine's console",
-  });
 }
 
 function pendingOfRow(row: InventoryTables["pending_machines"]): PendingMachine {

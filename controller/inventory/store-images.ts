@@ -6,7 +6,6 @@ import { compareNodeNames, foldNodeSet } from "#proto/contract/node-set.ts";
 import type { Author, Image, ImageVersion } from "./inventory.ts";
 import { recordChanges } from "./record-changes.ts";
 import type { ImageVersionsTable, InventoryTables } from "./schema.ts";
-import { unknownImage } from "./store-nodes.ts";
 
 type Tx = Transaction<InventoryTables>;
 type Reader = Kysely<InventoryTables>;
@@ -113,15 +112,7 @@ export async function deleteImage(
 ): Promise<void> {
   const found = await findImage(tx, image);
   if (version === undefined) {
-    const users = await tx.selectFrom("nodes").select("name").where("image", "=", image).execute();
-    if (users.length > 0) {
-      const names = foldNodeSet(users.map((user) => user.name));
-      throw new MusterError({
-        code: "image-in-use",
-        what: `image ${image} is the image of ${names}`,
-        fix: `give them another one first: \`muster node set ${names} --image NAME\``,
-      });
-    }
+    await refuseImageInUse(tx, image);
     await tx.deleteFrom("images").where("name", "=", image).execute();
     await recordChanges(tx, [{ kind: "image", name: image, before: found, after: undefined }], author, now);
     return;
@@ -176,4 +167,36 @@ async function findVersion(tx: Tx, name: string, version: number): Promise<Image
 function versionOfRow(row: ImageVersionsTable): ImageVersion {
   const details = JSON.parse(row.details_json) as Omit<ImageVersion, "image" | "version" | "createdAt">;
   return { image: row.image, version: row.version, ...details, createdAt: new Date(row.created_at) };
+}
+
+/** Records name it themselves; a node that has it from a profile is not named. */
+async function refuseImageInUse(tx: Tx, image: string): Promise<void> {
+  const usersIn = async (table: "nodes" | "profiles"): Promise<readonly string[]> =>
+    (await tx.selectFrom(table).select("name").where("image", "=", image).execute())
+      .map(({ name }) => name)
+      .sort(compareNodeNames);
+  const nodes = await usersIn("nodes");
+  const profiles = await usersIn("profiles");
+  const users = [
+    ...profiles.map((name) => ({ title: `profile ${name}`, command: `profile set ${name}` })),
+    ...(nodes.length === 0 ? [] : [{ title: foldNodeSet(nodes), command: `node set ${foldNodeSet(nodes)}` }]),
+  ];
+  if (users.length === 0) return;
+  throw new MusterError({
+    code: "image-in-use",
+    what: `image ${image} is the image of ${users.map(({ title }) => title).join(", ")}`,
+    fix: `give them another one first: ${users.map(({ command }) => `\`muster ${command} --image NAME\``).join(", ")}`,
+  });
+}
+
+/** `image-unknown`, with the images there are. */
+function unknownImage(image: string, images: readonly string[]): MusterError {
+  return new MusterError({
+    code: "image-unknown",
+    what: `there is no image ${JSON.stringify(image)}`,
+    fix:
+      images.length === 0
+        ? "import one first: `muster image import DIR --name NAME`"
+        : `there are: ${images.join(", ")}; \`muster image import\` adds another`,
+  });
 }

@@ -11,21 +11,25 @@ import fastify, {
 
 import { ERROR_MEANINGS, MusterError } from "#proto/contract/muster-error.ts";
 
+import { hasControlCharacter } from "../../config/scalar-readers.ts";
+import { ChangeRefused } from "../../inventory/change-refused.ts";
 import type { Author } from "../../inventory/inventory.ts";
 import type { ApiAccess, ApiDependencies } from "./api-dependencies.ts";
 import { addBlobRoutes } from "./blob-routes.ts";
+import { addChangeRoutes } from "./change-routes.ts";
 import { addDirectiveRoutes } from "./directive-routes.ts";
 import { addHardwareRoutes } from "./hardware-routes.ts";
 import { hashToken } from "./hash-token.ts";
 import { addHistoryRoutes } from "./history-routes.ts";
 import { addIdentityRoutes } from "./identity-routes.ts";
 import { addImageRoutes } from "./image-routes.ts";
+import { addInventoryRoutes } from "./inventory-routes.ts";
 import { addLogRoutes } from "./log-routes.ts";
 import { addNodeRoutes } from "./node-routes.ts";
 import { addNodeSetRoutes } from "./node-set-routes.ts";
 import { addOverlayRoutes } from "./overlay-routes.ts";
 import { addPendingRoutes } from "./pending-routes.ts";
-import { RequestError, requestInvalid } from "./request-error.ts";
+import { RequestError, type RequestErrorDetails, requestInvalid } from "./request-error.ts";
 import type { ErrorBody } from "./schemas.ts";
 import { addSiteRoutes } from "./site-routes.ts";
 import { addSshRoutes } from "./ssh-routes.ts";
@@ -36,6 +40,7 @@ import type { TypedApi } from "./typed-api.ts";
 const BODY_LIMIT_BYTES = 16 * 1024 * 1024;
 /** A set of 10,000 nodes whose names do not fold stands in the query, and Node takes 16 KiB unless told otherwise. */
 const MAX_HEADER_BYTES = 256 * 1024;
+const MAX_REASON = 4096;
 const USER_NAME = /^[a-z_][a-z0-9_.-]{0,31}$/i;
 
 /**
@@ -71,7 +76,7 @@ export async function createApi(deps: ApiDependencies, access: ApiAccess): Promi
   api.setValidatorCompiler(TypeBoxValidatorCompiler);
   api.decorateRequest("author");
   api.addHook("onRequest", async (request) => {
-    request.author = await authenticate(request, deps, access);
+    request.author = { ...(await authenticate(request, deps, access)), ...reasonOf(request) };
   });
   api.setNotFoundHandler(async (request) => {
     throw new MusterError({
@@ -97,6 +102,8 @@ export async function createApi(deps: ApiDependencies, access: ApiAccess): Promi
   const routes: TypedApi = api.withTypeProvider<TypeBoxTypeProvider>();
   routes.get("/openapi.json", { schema: { hide: true } }, async () => api.swagger());
   addNodeRoutes(routes, deps);
+  addInventoryRoutes(routes, deps);
+  addChangeRoutes(routes, deps);
   addNodeSetRoutes(routes, deps);
   addPendingRoutes(routes, deps);
   addIdentityRoutes(routes, deps);
@@ -128,12 +135,24 @@ async function authenticate(
   // the token is looked up by its hash: how long that takes says nothing about any token
   const known =
     token === undefined ? undefined : await deps.inventory.useApiToken(hashToken(token), deps.now());
-  if (known !== undefined) return { user: `token:${known.name}` };
+  if (known !== undefined) return { user: `token:${known.name}`, address: request.ip };
   throw new MusterError({
     code: "api-token-refused",
     what: token === undefined ? "the request carries no token" : "the token is not one of this controller",
     fix: "make one with `muster token create NAME` on the controller and pass it with --token or MUSTER_TOKEN",
   });
+}
+
+/** Why something is done, for the history: of requests whose body has no place for it. Percent-encoded UTF-8. */
+function reasonOf({ headers }: FastifyRequest): Pick<Author, "reason"> {
+  const text = headers["x-muster-reason"];
+  if (typeof text !== "string" || text === "") return {};
+  try {
+    const reason = decodeURIComponent(text).slice(0, MAX_REASON);
+    return hasControlCharacter(reason) ? {} : { reason };
+  } catch {
+    return { reason: text.slice(0, MAX_REASON) };
+  }
 }
 
 function presentError(error: unknown): { readonly status: number; readonly body: ErrorBody } {
@@ -145,7 +164,7 @@ function presentError(error: unknown): { readonly status: number; readonly body:
     };
   }
   const { code, message, fix } = known;
-  const details = known instanceof RequestError ? known.details : {};
+  const details = detailsOf(known);
   return {
     status: ERROR_MEANINGS[code].http,
     body: {
@@ -158,6 +177,12 @@ function presentError(error: unknown): { readonly status: number; readonly body:
       },
     },
   };
+}
+
+function detailsOf(error: MusterError): RequestErrorDetails {
+  if (error instanceof RequestError) return error.details;
+  if (error instanceof ChangeRefused) return { findings: error.findings, ...error.stale };
+  return {};
 }
 
 /** Errors of muster, and those of fastify that tell the client what it did wrong; undefined for bugs. */

@@ -6,6 +6,7 @@ const Text = Type.String();
 const RecordKind = Type.Enum(["node", "profile"]);
 const FieldsView = Type.Unsafe<object>({
   type: "object",
+  additionalProperties: true,
   description: "fields as written, see docs/fields.md; secrets are shown as (kept) unless asked for",
 });
 
@@ -85,8 +86,9 @@ export const ChangeDetailsView = Type.Object({
     Type.Object({
       kind: Text,
       name: Text,
-      before: Type.Optional(Type.Unsafe<object>({ type: "object" })),
-      after: Type.Optional(Type.Unsafe<object>({ type: "object" })),
+      before: Type.Optional(Type.Unsafe<object>({ type: "object", additionalProperties: true })),
+      after: Type.Optional(Type.Unsafe<object>({ type: "object", additionalProperties: true })),
+      renamedTo: Type.Optional(Type.String({ description: "it was called `name` before" })),
     }),
   ),
 });

@@ -1,3 +1,4 @@
+import { redactSecrets } from "../../fields/keep-secrets.ts";
 import type { BootFailure, BootRecord, MusterEvent } from "../../events/telemetry.ts";
 import type { ApiToken, Image, ImageVersion, Node, PendingMachine } from "../../inventory/inventory.ts";
 import type { NodeStatus } from "../../sessions/fleet.ts";
@@ -17,14 +18,10 @@ export type ShownStatus = NodeStatus & { readonly overlayTrouble?: string };
 /** A node as the API shows it: what the inventory has, and what the fleet knows of it now. */
 export function presentNode(node: Node, status: ShownStatus): NodeView {
   const { lastSeenAt, failure, alert } = status;
+  const { bmc, ...fields } = node;
   return {
-    ...node,
-    kernelArguments: [...node.kernelArguments],
-    overlays: [...node.overlays],
-    runtimeOverlays: [...node.runtimeOverlays],
-    tags: { ...node.tags },
-    devices: node.devices.map((device) => ({ ...device })),
-    machine: { ...node.machine },
+    ...(fields as object as Omit<NodeView, "status" | "createdAt" | "updatedAt">),
+    ...(bmc === undefined ? {} : { bmc: redactSecrets({ bmc }).bmc ?? {} }),
     createdAt: node.createdAt.toISOString(),
     updatedAt: node.updatedAt.toISOString(),
     status: {

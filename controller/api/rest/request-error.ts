@@ -4,6 +4,7 @@ import { MusterError, type MusterErrorParts } from "#proto/contract/muster-error
 export interface RequestFinding {
   readonly at: string;
   readonly what: string;
+  readonly fix?: string;
 }
 
 /** What an error body carries besides code, what and fix. */

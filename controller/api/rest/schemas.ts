@@ -18,23 +18,31 @@ export const ErrorBody = Type.Object({
     what: Type.String({ description: "what failed" }),
     fix: Type.Optional(Type.String({ description: "what to do about it" })),
     findings: Type.Optional(
-      Type.Array(Type.Object({ at: Text, what: Text }), { description: "everything wrong with the request" }),
+      Type.Array(Type.Object({ at: Text, what: Text, fix: Type.Optional(Text) }), {
+        description: "everything wrong with the request",
+      }),
     ),
-    current: Type.Optional(Type.Unknown({ description: "revision-stale: the object as it is now" })),
+    current: Type.Optional(Type.Unknown({ description: "revision-stale: what is there now" })),
     yours: Type.Optional(Type.Unknown({ description: "revision-stale: the change that was refused" })),
   }),
 });
 export type ErrorBody = Static<typeof ErrorBody>;
 
-const DeviceView = Type.Object({
-  name: Text,
-  type: DEVICE_TYPE,
-  mac: Type.Optional(Text),
-  address: Type.Optional(Text),
-  netmask: Type.Optional(Text),
-  gateway: Type.Optional(Text),
-  mtu: Type.Optional(Type.Integer()),
-});
+const DeviceView = Type.Object(
+  {
+    key: Type.Optional(
+      Type.String({ description: "its name in the inventory, where that is another than the interface's" }),
+    ),
+    name: Text,
+    type: DEVICE_TYPE,
+    mac: Type.Optional(Text),
+    address: Type.Optional(Text),
+    netmask: Type.Optional(Text),
+    gateway: Type.Optional(Text),
+    mtu: Type.Optional(Type.Integer()),
+  },
+  { additionalProperties: true, description: "and what else fields of devices there are" },
+);
 
 /** A device as given: its type may be left out (ethernet). */
 export const DeviceInput = Type.Object(
@@ -111,23 +119,30 @@ const StatusView = Type.Object({
   overlayTrouble: Type.Optional(Type.String({ description: "what is wrong with its runtime overlay" })),
 });
 
-export const NodeView = Type.Object({
-  name: Text,
-  revision: Type.Integer(),
-  image: Type.Optional(Text),
-  rootMode: Type.Optional(ROOT_MODE),
-  rootSizeBytes: Type.Optional(Type.Integer()),
-  kernelArguments: Type.Array(Text),
-  overlays: Type.Array(Text),
-  runtimeOverlays: Type.Array(Text),
-  tags: Type.Record(Text, Text),
-  comment: Type.Optional(Text),
-  devices: Type.Array(DeviceView),
-  machine: Type.Object({ smbiosUuid: Type.Optional(Text), serial: Type.Optional(Text) }),
-  createdAt: Time,
-  updatedAt: Time,
-  status: StatusView,
-});
+export const NodeView = Type.Object(
+  {
+    name: Text,
+    revision: Type.Integer(),
+    profiles: Type.Optional(Type.Array(Text)),
+    image: Type.Optional(Text),
+    rootMode: Type.Optional(ROOT_MODE),
+    rootSizeBytes: Type.Optional(Type.Integer()),
+    kernelArguments: Type.Array(Text),
+    overlays: Type.Array(Text),
+    runtimeOverlays: Type.Array(Text),
+    tags: Type.Record(Text, Text),
+    comment: Type.Optional(Text),
+    devices: Type.Array(DeviceView),
+    machine: Type.Object({ smbiosUuid: Type.Optional(Text), serial: Type.Optional(Text) }),
+    createdAt: Time,
+    updatedAt: Time,
+    status: StatusView,
+  },
+  {
+    additionalProperties: true,
+    description: "the node with its profiles, filled in; all fields there are, see docs/fields.md",
+  },
+);
 export type NodeView = Static<typeof NodeView>;
 
 export const NodeList = Type.Object({ nodes: Type.Array(NodeView) });

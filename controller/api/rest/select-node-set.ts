@@ -71,8 +71,11 @@ const noGroups: NodeGroups = () => {
 };
 
 /** The nodes of these names, in their order; `node-unknown` names what does not exist. */
-export function selectNodes(all: readonly Node[], names: readonly NodeName[]): readonly Node[] {
-  const byName = new Map(all.map((node) => [node.name as string, node]));
+export function selectNodes<T extends { readonly name: string }>(
+  all: readonly T[],
+  names: readonly NodeName[],
+): readonly T[] {
+  const byName = new Map<string, T>(all.map((node) => [node.name, node]));
   const missing = names.filter((name) => !byName.has(name));
   if (missing.length > 0) throw unknownNodes(missing, byName.keys());
   return names.flatMap((name) => byName.get(name) ?? []);

@@ -1,0 +1,150 @@
+import { Type } from "typebox";
+
+import { MusterError } from "#proto/contract/muster-error.ts";
+import type { NodeName } from "#proto/contract/node-name.ts";
+
+import type { Fields } from "../../fields/fields.ts";
+import { redactSecrets } from "../../fields/keep-secrets.ts";
+import type { ChangeDetails, ChangeSummary, RecordChange, RecordedEffect } from "../../inventory/changes.ts";
+import type { ApiDependencies } from "./api-dependencies.ts";
+import { presentRecord } from "./inventory-routes.ts";
+import {
+  ChangeAnswer,
+  ChangeDetailsView,
+  ChangeList,
+  ChangeRequest,
+  type ChangeSummaryView,
+} from "./inventory-schemas.ts";
+import { REFUSALS } from "./schemas.ts";
+import type { TypedApi } from "./typed-api.ts";
+
+/** A whole inventory of 50,000 nodes fits. */
+const BODY_LIMIT_BYTES = 128 * 1024 * 1024;
+const DEFAULT_CHANGES = 50;
+const MAX_CHANGES = 1000;
+
+/** How nodes and profiles are changed, and what was changed. */
+export function addChangeRoutes(api: TypedApi, deps: ApiDependencies): void {
+  const { inventory } = deps;
+
+  api.post(
+    "/api/v1/changes",
+    {
+      bodyLimit: BODY_LIMIT_BYTES,
+      schema: {
+        summary: "Change nodes and profiles, all or none",
+        description:
+          "Each record is named with the revision you saw. Where another is there by now, nothing is changed: 409 revision-stale, " +
+          "with the records as they are in error.current and your changes of them in error.yours, in the same order.",
+        body: ChangeRequest,
+        response: { 200: ChangeAnswer, ...REFUSALS },
+      },
+    },
+    async ({ body: { changes: given, reason, dryRun = false }, author }, reply) => {
+      const changes = given.map(
+        ({ fields, ...rest }): RecordChange => ({
+          ...rest,
+          // Checked field by field where it is committed.
+          fields: fields === null ? undefined : (fields as Fields),
+        }),
+      );
+      const overlays = new Set((await deps.listOverlays()).map(({ name }) => name));
+      const { id, records } = await inventory.commit(
+        changes,
+        reason === undefined ? author : { ...author, reason },
+        { dryRun, overlays },
+      );
+      if (!dryRun) {
+        for (const { kind, name, fields, renameTo = name } of changes) {
+          if (kind === "node" && (fields === undefined || renameTo !== name))
+            deps.fleet.forget(name as NodeName);
+        }
+      }
+      reply.serializer(JSON.stringify);
+      return {
+        ...(id === undefined ? {} : { id }),
+        records: records.map((record) => presentRecord(record, false)),
+      };
+    },
+  );
+
+  api.get(
+    "/api/v1/changes",
+    {
+      schema: {
+        summary: "What was changed, newest first",
+        description:
+          "What machines were found to be at their first boot is told only of the node that is asked for.",
+        querystring: Type.Object({
+          node: Type.Optional(Type.String()),
+          profile: Type.Optional(Type.String()),
+          limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_CHANGES, default: DEFAULT_CHANGES })),
+          before: Type.Optional(Type.Integer({ minimum: 1, description: "only changes with lower numbers" })),
+        }),
+        response: { 200: ChangeList, ...REFUSALS },
+      },
+    },
+    async ({ query: { node, profile, limit = DEFAULT_CHANGES, before } }) => {
+      const changes = await inventory.listChanges({
+        limit,
+        ...(before === undefined ? {} : { before }),
+        ...(node === undefined ? {} : { kind: "node", name: node }),
+        ...(profile === undefined || node !== undefined ? {} : { kind: "profile", name: profile }),
+      });
+      return { changes: changes.map(presentSummary) };
+    },
+  );
+
+  api.get(
+    "/api/v1/changes/:id",
+    {
+      schema: {
+        summary: "One change, with all it did",
+        params: Type.Object({ id: Type.Integer({ minimum: 1 }) }),
+        querystring: Type.Object({
+          secrets: Type.Optional(Type.Boolean({ description: "with secrets in clear" })),
+        }),
+        response: { 200: ChangeDetailsView, ...REFUSALS },
+      },
+    },
+    async ({ params: { id }, query: { secrets = false } }, reply) => {
+      const change = await inventory.findChange(id);
+      if (change === undefined) {
+        throw new MusterError({
+          code: "change-unknown",
+          what: `there is no change ${id}`,
+          fix: "`muster history` shows the changes there are",
+        });
+      }
+      reply.serializer(JSON.stringify);
+      return presentChange(change, secrets);
+    },
+  );
+}
+
+function presentSummary(change: ChangeSummary): ChangeSummaryView {
+  const { id, at, user, address, reason, touched } = change;
+  return {
+    ...{ id, at: at.toISOString(), user },
+    ...(address === undefined ? {} : { address }),
+    ...(reason === undefined ? {} : { reason }),
+    touched: touched.map(({ kind, name }) => ({ kind, name })),
+  };
+}
+
+/** An entry of the history as the API shows it: without secrets unless they were asked for. */
+export function presentChange(change: ChangeDetails, withSecrets: boolean): ChangeDetailsView {
+  return {
+    ...presentSummary(change),
+    effects: change.effects.map(({ kind, name, before, after, renamedTo }) => ({
+      ...{ kind, name },
+      ...(before === undefined ? {} : { before: presentContent(kind, before, withSecrets) }),
+      ...(after === undefined ? {} : { after: presentContent(kind, after, withSecrets) }),
+      ...(renamedTo === undefined ? {} : { renamedTo }),
+    })),
+  };
+}
+
+function presentContent(kind: RecordedEffect["kind"], content: object, withSecrets: boolean): object {
+  return withSecrets || (kind !== "node" && kind !== "profile") ? content : redactSecrets(content as Fields);
+}
