@@ -148,7 +148,7 @@ export interface Fields {
   /** By device, "/dev/disk/by-partlabel/scratch". */
   readonly fileSystems?: Readonly<Record<string, FileSystemFields>>;
   readonly tags?: Readonly<Record<string, string>>;
-  /** Free YAML for templates: nested maps merge, lists and scalars replace. */
+  /** Free YAML for templates: nested maps merge, lists append, scalars replace. */
   readonly resources?: Readonly<Record<string, Json>>;
 }
 

@@ -447,7 +447,7 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       { profiles: ["p1"], bmc: { user: "x", write: false } },
     ],
   ],
-  "rule 7, resources: nested maps merge, all else replaces": [
+  "rule 7, resources: nested maps merge, lists append, all else replaces": [
     [
       "a resource of a profile",
       { p1: { resources: { a: 1 } } },
@@ -467,16 +467,16 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       { profiles: ["p1"], resources: { a: { b: { c: 1, d: 2, e: 2 } } } },
     ],
     [
-      "a list replaces a list",
+      "a list is appended to a list, as Warewulf's own test \"resources\" has it",
       { p1: { resources: { fstab: [{ spec: "warewulf:/home" }] } } },
       { profiles: ["p1"], resources: { fstab: [{ spec: "warewulf:/opt" }] } },
-      { profiles: ["p1"], resources: { fstab: [{ spec: "warewulf:/opt" }] } },
+      { profiles: ["p1"], resources: { fstab: [{ spec: "warewulf:/home" }, { spec: "warewulf:/opt" }] } },
     ],
     [
       "a list in a nested map, too",
       { p1: { resources: { a: { b: ["1"] } } } },
       { profiles: ["p1"], resources: { a: { b: ["2"] } } },
-      { profiles: ["p1"], resources: { a: { b: ["2"] } } },
+      { profiles: ["p1"], resources: { a: { b: ["1", "2"] } } },
     ],
     [
       "a scalar replaces a map",
@@ -491,16 +491,28 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       { profiles: ["p1"], resources: { a: { b: 1 } } },
     ],
     [
-      "false, 0 and an empty list are values",
+      "false, 0 and nothing are values",
       { p1: { resources: { a: true, b: 1, c: ["x"] } } },
-      { profiles: ["p1"], resources: { a: false, b: 0, c: [] } },
-      { profiles: ["p1"], resources: { a: false, b: 0, c: [] } },
+      { profiles: ["p1"], resources: { a: false, b: 0, c: null } },
+      { profiles: ["p1"], resources: { a: false, b: 0, c: null } },
+    ],
+    [
+      "an empty list adds nothing",
+      { p1: { resources: { a: ["x"] } } },
+      { profiles: ["p1"], resources: { a: [] } },
+      { profiles: ["p1"], resources: { a: ["x"] } },
+    ],
+    [
+      "a list replaces a scalar, and a scalar a list",
+      { p1: { resources: { a: "x", b: ["x"] } } },
+      { profiles: ["p1"], resources: { a: ["y"], b: "y" } },
+      { profiles: ["p1"], resources: { a: ["y"], b: "y" } },
     ],
     [
       "~x in a resource is a text like any",
       { p1: { resources: { a: ["x"] } } },
       { profiles: ["p1"], resources: { a: ["~x", "x"] } },
-      { profiles: ["p1"], resources: { a: ["~x", "x"] } },
+      { profiles: ["p1"], resources: { a: ["x", "~x", "x"] } },
     ],
   ],
   "rule 8, comment and profiles are not inherited": [

@@ -30,7 +30,7 @@ export interface FieldsMerger {
  * | scalars         | the later profile beats the earlier, the node beats all; what is absent beats nothing        |
  * | lists           | appended, profile after profile, the node's last; "~x" anywhere takes every x out, at the end |
  * | maps            | by key: devices, tags, disks, partitions, file systems                                      |
- * | resources       | nested maps merge; lists and scalars replace                                                |
+ * | resources       | nested maps merge, lists append, scalars replace; "~x" is a text like any there               |
  * | comment, profiles | the node's own only; likewise assetKey and discoverable                                   |
  */
 export function mergeFields(own: Fields, profiles: Profiles): Fields {
@@ -140,7 +140,14 @@ function mergeLeaf(node: FieldLeaf, below: unknown, above: unknown): unknown {
   return kind === "tags" || kind === "tree" ? mergeTree(below as Json, above as Json) : above;
 }
 
+/**
+ * Warewulf 4.6 and 4.7 append lists in resources at any depth (mergo.WithAppendSlice in internal/pkg/node/mergo.go; the case
+ * "resources" of mergo_test.go): the mounts in a node's fstab come after those of its profiles.
+ */
 function mergeTree(below: Json, above: Json): Json {
+  if (Array.isArray(below) && Array.isArray(above)) {
+    return [...(below as readonly Json[]), ...(above as readonly Json[])];
+  }
   if (!isPlain(below) || !isPlain(above)) return above;
   const result: Record<string, Json> = {};
   for (const key of unionKeys(below, above)) {

@@ -49,7 +49,9 @@ export function parseScalar(type: ScalarKind, given: unknown): ParsedValue {
       ? parseText(type, String(given))
       : { what: `must be ${wanted(type)}, not ${describe(given)}`, ...fixOf(given) };
   }
-  if (!isClean(given)) return { what: `${quoted(given)} holds control characters` };
+  if (!isClean(given)) {
+    return { what: `${type.kind === "secret" ? "it" : quoted(given)} holds control characters` };
+  }
   return parseText(type, type.kind === "line" || type.kind === "secret" ? given : given.trim());
 }
 
