@@ -1,0 +1,90 @@
+import { expandProfiles } from "../../fields/merge-fields.ts";
+import type { DeviceFields } from "../../fields/fields.ts";
+import type { RecordDraft } from "./read-warewulf-record.ts";
+
+/** Devices by name, of one record. */
+type Devices = Readonly<Record<string, DeviceFields | undefined>>;
+
+/**
+ * Warewulf's `master` and `parent_device` name the interface of another device; muster's name the device. Finds the device: of
+ * the record itself, then of its profiles, the last first, then of any other record. What no device has is left out.
+ */
+export function resolveDeviceNames(drafts: readonly RecordDraft[]): void {
+  const profiles = new Map(
+    drafts.filter(({ kind }) => kind === "profile").map((draft) => [draft.name, draft]),
+  );
+  const lists = new Map(
+    [...profiles].map(([name, { fields }]) => [name, { profiles: listOf(fields["profiles"]) }]),
+  );
+  let everywhere: ReadonlyMap<string, string> | undefined;
+  for (const draft of drafts) {
+    for (const [device, fields] of Object.entries(devicesOf(draft))) {
+      for (const word of ["master", "parent"] as const) {
+        const wanted = fields?.[word];
+        if (wanted === undefined) continue;
+        const chain = expandProfiles(listOf(draft.fields["profiles"]), lists)
+          .toReversed()
+          .flatMap((name) => profiles.get(name) ?? []);
+        const near = [draft, ...chain].map(devicesOf);
+        const found = findDevice(near, wanted) ?? (everywhere ??= indexDevices(drafts)).get(wanted);
+        setReference(draft, device, word, wanted, found);
+      }
+    }
+  }
+}
+
+function findDevice(places: readonly Devices[], wanted: string): string | undefined {
+  for (const devices of places) {
+    const byInterface = Object.keys(devices).find((name) => devices[name]?.interface === wanted);
+    if (byInterface !== undefined) return byInterface;
+    if (devices[wanted] !== undefined) return wanted;
+  }
+  return undefined;
+}
+
+/** Built once: looking through all records for each name would take long with 10,000 nodes. */
+function indexDevices(drafts: readonly RecordDraft[]): ReadonlyMap<string, string> {
+  const byInterface = new Map<string, string>();
+  const byName = new Map<string, string>();
+  for (const draft of drafts) {
+    for (const [name, fields] of Object.entries(devicesOf(draft))) {
+      byName.set(name, name);
+      if (fields?.interface !== undefined) byInterface.set(fields.interface, name);
+    }
+  }
+  return new Map([...byName, ...byInterface]);
+}
+
+function setReference(
+  draft: RecordDraft,
+  device: string,
+  word: "master" | "parent",
+  wanted: string,
+  found: string | undefined,
+): void {
+  const fields = devicesOf(draft)[device] as Record<string, unknown>;
+  if (found !== undefined) {
+    fields[word] = found;
+    return;
+  }
+  Reflect.deleteProperty(fields, word);
+  const tag = word === "master" ? "master" : "parent_device";
+  const key = `network devices.${device}.tags.${tag}`;
+  const origin = [...draft.origins.values()].find((known) => known.key === key) ?? draft.at;
+  draft.items.push({
+    ...origin,
+    key,
+    value: wanted,
+    outcome: "left",
+    why: "no device has this interface",
+    fix: `add a device whose \`device\` is ${wanted}`,
+  });
+}
+
+function devicesOf({ fields }: RecordDraft): Devices {
+  return (fields["devices"] ?? {}) as Devices;
+}
+
+function listOf(value: unknown): readonly string[] {
+  return Array.isArray(value) ? (value as readonly string[]) : [];
+}
