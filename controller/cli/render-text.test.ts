@@ -18,3 +18,22 @@ test("a table of many rows has one head and the same columns throughout", () => 
   expect(lines[778]).toBe("c777  unreachable      777");
   expect(lines.slice(-2)).toEqual(["c999  -                999", ""]);
 });
+
+test("columns are counted as a terminal does: wide characters are two, combining ones none", () => {
+  const rows = [
+    ["c1", "計算", "x"],
+    ["c2", "u\u0308ber", "x"],
+    ["c3", "🚀", "x"],
+    ["c4", "a\u001b[31m", ""],
+  ];
+  expect(renderTable(["NAME", "COMMENT", "LAST"], rows)).toBe(
+    [
+      "NAME  COMMENT  LAST",
+      "c1    計算     x",
+      "c2    u\u0308ber     x",
+      "c3    🚀       x",
+      "c4    a?[31m   -",
+      "",
+    ].join("\n"),
+  );
+});

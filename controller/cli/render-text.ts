@@ -1,5 +1,3 @@
-import Table from "cli-table3";
-
 /**
  * Text from elsewhere, safe to print: what machines and people told the controller may hold terminal escapes.
  * Control characters become "?"; line ends too, unless `lines` are wanted.
@@ -10,36 +8,45 @@ export function printable(text: string, lines: "one" | "many" = "one"): string {
   );
 }
 
-/** cli-table3 takes time with the square of its rows: 8 s for the 10,000 nodes of a large cluster. */
-const ROWS_AT_ONCE = 100;
-
 /** A table for terminals and awk: one line a row, columns two blanks apart, empty cells "-". */
 export function renderTable(
   head: readonly string[],
   rows: readonly (readonly string[])[],
   alignRight: readonly string[] = [],
 ): string {
-  const none = Object.fromEntries(
-    ["top", "bottom", "left", "right", "mid", "middle"].flatMap((place) =>
-      ["", "-mid", "-left", "-right"].map((side) => [`${place}${side}`, ""]),
-    ),
+  const cells = [
+    head,
+    ...rows.map((row) => row.map((cell) => (cell === "" ? "-" : ASCII.test(cell) ? cell : printable(cell)))),
+  ];
+  const widths = head.map((_, column) =>
+    cells.reduce((widest, row) => Math.max(widest, displayWidth(row[column] ?? "")), 0),
   );
-  const cells = [head, ...rows.map((row) => row.map((cell) => (cell === "" ? "-" : printable(cell))))];
-  // Stands at the end of each part, and is taken off again, so that the columns of all are equally wide.
-  const widest = head.map((_, column) =>
-    cells.map((row) => row[column] ?? "").reduce((a, b) => (b.length > a.length ? b : a)),
-  );
-  const lines: string[] = [];
-  for (let at = 0; at < cells.length; at += ROWS_AT_ONCE) {
-    const table = new Table({
-      chars: { ...none, middle: "  " },
-      style: { "padding-left": 0, "padding-right": 0, head: [], border: [], compact: true },
-      colAligns: head.map((name) => (alignRight.includes(name) ? "right" : "left")),
-    });
-    table.push(...cells.slice(at, at + ROWS_AT_ONCE).map((row) => [...row]), widest);
-    lines.push(...table.toString().split("\n").slice(0, -1));
-  }
-  return withoutTrailingBlanks(`${lines.join("\n")}\n`);
+  const isRight = head.map((name) => alignRight.includes(name));
+  const lines = cells.map((row) => {
+    let line = "";
+    for (const [column, width] of widths.entries()) {
+      const cell = row[column] ?? "";
+      const blanks = " ".repeat(width - displayWidth(cell));
+      line += `${column === 0 ? "" : "  "}${isRight[column] === true ? blanks + cell : cell + blanks}`;
+    }
+    return line.trimEnd();
+  });
+  return `${lines.join("\n")}\n`;
+}
+
+const ASCII = /^[ -~]*$/;
+/** Two columns wide in terminals: Unicode 16 EastAsianWidth.txt, "W" and "F", in blocks. */
+const WIDE =
+  /[\u1100-\u115F\u2E80-\u303E\u3041-\uA4CF\uA960-\uA97C\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF01-\uFF60\uFFE0-\uFFE6\u{17000}-\u{18DFF}\u{1B000}-\u{1B2FF}\u{1F300}-\u{1FAFF}\u{20000}-\u{3FFFD}]|\p{Emoji_Presentation}/v;
+let graphemes: Intl.Segmenter | undefined;
+
+/** Columns a text takes in a terminal. */
+function displayWidth(text: string): number {
+  if (ASCII.test(text)) return text.length;
+  graphemes ??= new Intl.Segmenter("en", { granularity: "grapheme" });
+  let width = 0;
+  for (const { segment } of graphemes.segment(text)) width += WIDE.test(segment) ? 2 : 1;
+  return width;
 }
 
 /** "name: value" lines with their values in one column; values of several lines are indented. */
@@ -100,8 +107,4 @@ export function renderCount(count: number, one: string, many = `${one}s`): strin
 function pair(total: number, base: number, large: string, small: string): string {
   const rest = total % base;
   return `${Math.floor(total / base)} ${large}${rest === 0 ? "" : ` ${rest} ${small}`}`;
-}
-
-function withoutTrailingBlanks(text: string): string {
-  return text.replaceAll(/ +$/gm, "");
 }
