@@ -8,6 +8,7 @@ import { schedule } from "node-cron";
 import { type Logger, pino } from "pino";
 
 import { errorMeaning, errorSentence, MusterError } from "#proto/contract/muster-error.ts";
+import type { NodeName } from "#proto/contract/node-name.ts";
 
 import packageJson from "../package.json" with { type: "json" };
 import { openAdmission, planConnectionLimits } from "./api/admit-connections.ts";
@@ -21,6 +22,9 @@ import type { MusterConfig } from "./config/muster-config.ts";
 import { readConfig } from "./config/read-config.ts";
 import { runDoctor } from "./doctor/run-doctor.ts";
 import { limitNodeEvents } from "./events/limit-node-events.ts";
+import { hookChangeOf } from "./hooks/hook-event.ts";
+import { openHooks } from "./hooks/open-hooks.ts";
+import { planHookFindings } from "./hooks/plan-hook-findings.ts";
 import { keepHardware } from "./hardware/keep-hardware.ts";
 import { openCertificateAuthority } from "./identity/certificate-authority.ts";
 import { keepServerCertificate } from "./identity/keep-server-certificate.ts";
@@ -156,6 +160,27 @@ async function runController(
       nodes: (await inventory.listNodes()).map(({ name }) => name),
       now,
       abandonAfterMs: (config.boot.giveUpAfterSeconds + ABANDON_MARGIN_SECONDS) * 1000,
+    }),
+  );
+  // What the site runs when something happens.
+  const hooks = stack.use(
+    await openHooks({
+      directory: config.paths.hooks,
+      deadlineMs: config.hooks.deadlineSeconds * 1000,
+      userId: process.getuid?.() ?? 0,
+      toldPath: join(config.paths.state, "hooks-told.json"),
+      ...{ fleet, telemetry, now, onBug },
+    }),
+  );
+  stack.defer(fleet.onChange(hooks.nodeChanged));
+  stack.defer(
+    telemetry.onEvent(({ kind, node }) => {
+      if (kind === "machine-approved" && node !== undefined) hooks.nodeApproved(node as NodeName);
+    }),
+  );
+  stack.defer(
+    inventory.onCommitted((change) => {
+      hooks.changeCommitted(hookChangeOf(change));
     }),
   );
   const impostors = stack.use(await watchImpostors({ inventory, telemetry, fleet, now, onBug }));
@@ -363,8 +388,8 @@ async function runController(
     impostors,
     listOverlays: () => listOverlays(config.paths.overlays),
     runtimeOverlays,
-    runDoctor: (signal) =>
-      runDoctor(
+    runDoctor: async (signal) => [
+      ...(await runDoctor(
         config,
         {
           countNodes: async () => (await inventory.listNodes()).length,
@@ -375,7 +400,10 @@ async function runController(
           musterdPid: process.pid,
         },
         signal,
-      ),
+      )),
+      ...planHookFindings(await hooks.list()),
+    ],
+    hooks,
     renderSnippet: async (format) =>
       renderDhcpSnippet(format, config, planDhcpHosts(await inventory.listNodes())),
     authority,

@@ -16,7 +16,7 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 install -d "$dest/usr/lib/muster" "$dest/usr/bin" "$dest/usr/lib/systemd/system" "$dest/usr/lib/sysusers.d" \
-    "$dest/etc/muster" "$dest/usr/share/doc/muster" "$dest/usr/share/bash-completion/completions"
+    "$dest/etc/muster" "$dest/etc/muster/hooks.d" "$dest/usr/share/doc/muster" "$dest/usr/share/bash-completion/completions"
 # Nodes get their agent from artifacts/: in the base archives when they boot, packed (agent.zst) when they are up.
 # The executable beside them, dist/muster-agent, is for tests and for a look at one's own machine.
 for part in lib artifacts musterd muster muster-initramfs; do

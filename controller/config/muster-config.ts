@@ -50,6 +50,8 @@ export interface MusterConfig {
     readonly runtime: string;
     /** Static overlay trees: NAME/rootfs/... Default <state>/overlays. */
     readonly overlays: string;
+    /** What is run when nodes come and go: docs/hooks.md. Default /etc/muster/hooks.d. */
+    readonly hooks: string;
     /** undionly.kpxe, snponly.efi. Default: where the distribution's ipxe package puts them. */
     readonly ipxe: string;
     /** The base initramfs archives of this release. Default: beside the program. */
@@ -100,6 +102,10 @@ export interface MusterConfig {
   readonly agents: {
     /** Nodes that are up get the agent of this controller; otherwise at their next boot. */
     readonly update: boolean;
+  };
+  readonly hooks: {
+    /** A hook that runs for longer is killed. */
+    readonly deadlineSeconds: number;
   };
   readonly api: {
     /** Unix group that may use the socket. */

@@ -25,6 +25,7 @@ const MINIMAL_CONFIG = {
     state: "/var/lib/muster",
     runtime: "/run/musterd",
     overlays: "/var/lib/muster/overlays",
+    hooks: "/etc/muster/hooks.d",
     ipxe: "/usr/lib/ipxe",
     artifacts: "/opt/muster/artifacts",
   },
@@ -35,6 +36,7 @@ const MINIMAL_CONFIG = {
   telemetry: { keepDays: 90, maxEvents: 1_000_000, maxBoots: 100_000, maxLogLines: 1_000_000 },
   overlays: { schedule: "*/5 * * * *", jitterSeconds: 60, onDrift: "repair", runtime: [] },
   agents: { update: true },
+  hooks: { deadlineSeconds: 30 },
   api: { group: "muster", remote: false },
 };
 
@@ -173,7 +175,7 @@ logging: verbose
       "muster.yaml:19:7: enrolment.rules[1].names: is missing",
       'muster.yaml:19:21: enrolment.rules[1].macPrefixes[0]: "01:00" is not the start of a MAC address; write whole bytes in hex, for example 52:54:00',
       'muster.yaml:21:11: api.remote: "yes" is neither true nor false',
-      "muster.yaml:22:1: logging: is not a key muster knows; the keys here are agents, api, blobs, boot, controller, dhcp, enrolment, limits, network, overlays, paths, ports, telemetry",
+      "muster.yaml:22:1: logging: is not a key muster knows; the keys here are agents, api, blobs, boot, controller, dhcp, enrolment, hooks, limits, network, overlays, paths, ports, telemetry",
     ]);
   });
 

@@ -2,7 +2,12 @@ import { errorSentence } from "#proto/contract/muster-error.ts";
 import { parseNodeSet } from "#proto/contract/node-set.ts";
 
 import type { ConfigFinding } from "./config-finding.ts";
-import { DEFAULT_PORTS, DEFAULT_RUNTIME_DIRECTORY, DEFAULT_STATE_DIRECTORY } from "./default-config.ts";
+import {
+  DEFAULT_HOOKS_DIRECTORY,
+  DEFAULT_PORTS,
+  DEFAULT_RUNTIME_DIRECTORY,
+  DEFAULT_STATE_DIRECTORY,
+} from "./default-config.ts";
 import { formatIpv4, type Ipv4Network, isHostAddress, lastAddressOf, networkOf, readIpv4 } from "./ipv4.ts";
 import type { ApprovalRule, MusterConfig } from "./muster-config.ts";
 import {
@@ -126,6 +131,10 @@ function readRoot(root: Section, host: HostDefaults, context: ReadContext): Must
   const update = agents.scalar("update", readBoolean);
   agents.finish();
 
+  const hooks = root.section("hooks");
+  const hookDeadline = hooks.scalar("deadline", durationBetween("1s", "1h"));
+  hooks.finish();
+
   const api = root.section("api");
   const group = api.scalar("group", GROUP);
   const remote = api.scalar("remote", readBoolean);
@@ -181,6 +190,7 @@ function readRoot(root: Section, host: HostDefaults, context: ReadContext): Must
     },
     overlays,
     agents: { update: update?.value ?? true },
+    hooks: { deadlineSeconds: hookDeadline?.value ?? 30 },
     api: { group: group?.value ?? "muster", remote: remote?.value ?? false },
   };
 }
@@ -310,6 +320,7 @@ function readPaths(section: Section, host: HostDefaults): MusterConfig["paths"] 
     state,
     runtime: section.scalar("runtime", readPath)?.value ?? DEFAULT_RUNTIME_DIRECTORY,
     overlays: section.scalar("overlays", readPath)?.value ?? `${state}/overlays`,
+    hooks: section.scalar("hooks", readPath)?.value ?? DEFAULT_HOOKS_DIRECTORY,
     ipxe: section.scalar("ipxe", readPath)?.value ?? host.ipxe,
     artifacts: section.scalar("artifacts", readPath)?.value ?? host.artifacts,
   };

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 
 import { MusterError } from "#proto/contract/muster-error.ts";
 
+import { canonicalFields } from "../fields/canonical-fields.ts";
 import type { Fields } from "../fields/fields.ts";
 import {
   type ChangeDetails,
@@ -100,7 +101,7 @@ function undoEffect(
     kind,
     name,
     revision: current.revision,
-    fields: undone.fields as Fields,
+    fields: canonicalFields(undone.fields),
     ...(renamedTo === undefined ? {} : { renameTo: effect.name }),
   };
 }

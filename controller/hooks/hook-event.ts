@@ -1,3 +1,5 @@
+import type { ChangeSummary } from "../inventory/changes.ts";
+
 /** What hooks are run for. */
 export const HOOK_EVENTS = ["node-up", "node-down", "node-approved", "change-committed"] as const;
 export type HookEvent = (typeof HOOK_EVENTS)[number];
@@ -39,4 +41,13 @@ export interface HookBatch {
   readonly event: HookEvent;
   readonly nodes: readonly HookNode[];
   readonly changes: readonly HookChange[];
+}
+
+/** A change as hooks are told of it: who, when, why and what it touched, not every field. */
+export function hookChangeOf({ id, at, user, address, reason, touched }: ChangeSummary): HookChange {
+  return {
+    ...{ id, at, user, touched },
+    ...(address === undefined ? {} : { address }),
+    ...(reason === undefined ? {} : { reason }),
+  };
 }

@@ -85,6 +85,7 @@ dhcp:
 paths:
   state: ${state}
   runtime: ${runtime}
+  hooks: ${join(runtime, "..", "hooks.d")}
 boot:
   kernelArguments: ${JSON.stringify(kernelArguments)}
 ${boot.join("")}blobs:

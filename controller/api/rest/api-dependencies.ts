@@ -5,6 +5,7 @@ import type { LogHistory } from "../../events/log-history.ts";
 import type { Telemetry } from "../../events/telemetry.ts";
 import type { Enrolments } from "../../identity/enrolments.ts";
 import type { ImpostorWatch } from "../../identity/watch-impostors.ts";
+import type { Hooks } from "../../hooks/open-hooks.ts";
 import type { BlobStore } from "../../images/blob-store.ts";
 import type { Inventory } from "../../inventory/inventory.ts";
 import type { DhcpSnippetFormat } from "../../netboot/render-dhcp-snippet.ts";
@@ -32,6 +33,8 @@ export interface ApiDependencies {
   readonly blobs: BlobStore;
   readonly enrolments: Enrolments;
   readonly impostors: Pick<ImpostorWatch, "clear">;
+  /** The site's programs. */
+  readonly hooks: Pick<Hooks, "directory" | "list" | "test" | "describeNode">;
   listOverlays(): Promise<readonly OverlaySummary[]>;
   /** How nodes stand to their runtime overlays. */
   readonly runtimeOverlays: Pick<RuntimeOverlays, "statusOf" | "troubles">;

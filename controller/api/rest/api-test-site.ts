@@ -8,6 +8,7 @@ import type { LogHistory } from "../../events/log-history.ts";
 import type { BootRecord, MusterEvent, Telemetry } from "../../events/telemetry.ts";
 import { type CertificateAuthority, openCertificateAuthority } from "../../identity/certificate-authority.ts";
 import { openBlobStore } from "../../images/open-blob-store.ts";
+import { openHooks } from "../../hooks/open-hooks.ts";
 import type { PendingMachine } from "../../inventory/inventory.ts";
 import { openTelemetry } from "../../inventory/open-telemetry.ts";
 import { openInventory } from "../../inventory/open-inventory.ts";
@@ -109,6 +110,18 @@ export async function openTestSite(): Promise<TestSite> {
     statusOf: (node: NodeName) => statuses.get(node) ?? { node, state: "new" },
     onChange: () => ignore,
   };
+  const hooks = await openHooks({
+    directory: join(directory, "hooks.d"),
+    deadlineMs: 5000,
+    userId: process.getuid?.() ?? 0,
+    toldPath: join(directory, "told.json"),
+    fleet,
+    telemetry: { recordEvent: happen },
+    now: () => TEST_NOW,
+    onBug: (error) => {
+      throw error;
+    },
+  });
   return {
     directory,
     authority,
@@ -177,6 +190,7 @@ export async function openTestSite(): Promise<TestSite> {
       impostors: {
         clear: async (names, author) => (await inventory.clearAlerts(names, author)).map(({ node }) => node),
       },
+      hooks,
       listOverlays: async () => [{ name: "site", path: "/var/lib/muster/overlays/site" }],
       runDoctor: async () => findings,
       renderSnippet: async (format) => `# for ${format}\nnext-server 10.77.0.1;\n`,
@@ -187,6 +201,7 @@ export async function openTestSite(): Promise<TestSite> {
       randomBytes: (size) => Buffer.alloc(size, 7),
     },
     [Symbol.asyncDispose]: async () => {
+      await hooks[Symbol.asyncDispose]();
       await logs[Symbol.asyncDispose]();
       await inventory[Symbol.asyncDispose]();
       await rm(directory, { recursive: true, force: true });

@@ -21,6 +21,7 @@ import { addDirectiveRoutes } from "./directive-routes.ts";
 import { addHardwareRoutes } from "./hardware-routes.ts";
 import { hashToken } from "./hash-token.ts";
 import { addHistoryRoutes } from "./history-routes.ts";
+import { addHookRoutes } from "./hook-routes.ts";
 import { addIdentityRoutes } from "./identity-routes.ts";
 import { addImageRoutes } from "./image-routes.ts";
 import { addInventoryRoutes } from "./inventory-routes.ts";
@@ -107,6 +108,7 @@ export async function createApi(deps: ApiDependencies, access: ApiAccess): Promi
   addNodeSetRoutes(routes, deps);
   addPendingRoutes(routes, deps);
   addIdentityRoutes(routes, deps);
+  addHookRoutes(routes, deps);
   addImageRoutes(routes, deps);
   addBlobRoutes(routes, deps);
   addOverlayRoutes(routes, deps);
