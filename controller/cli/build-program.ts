@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 
+import { addNodeFieldCommands, addProfileCommands } from "./add-field-commands.ts";
 import { addFormatCommands } from "./add-format-commands.ts";
 import { addHardwareCommands } from "./add-hardware-commands.ts";
 import { addIdentityCommands } from "./add-identity-commands.ts";
@@ -8,6 +9,7 @@ import { addOverlayCommands } from "./add-overlay-commands.ts";
 import { addRebootCommands } from "./add-reboot-commands.ts";
 import { addSshCommands } from "./add-ssh-commands.ts";
 import type { CliContext, OutputFormat } from "./cli-context.ts";
+import { commandGroup } from "./command-group.ts";
 import type { CommandRunner, RunCommand } from "./command-runner.ts";
 
 /** The options every command has. */
@@ -70,28 +72,7 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
     )
     .option("--watch", "show it again every second, until Ctrl-C")
     .action(run(async () => (await import("./node-commands.ts")).listNodes));
-  node
-    .command("show")
-    .argument("<nodeset>", "names: c001, c[001-064]")
-    .description("everything about nodes")
-    .action(run(async () => (await import("./node-commands.ts")).showNode));
-  addFieldOptions(
-    node.command("add").argument("<nodeset>", "names: c[001-064]").description("add nodes, all or none"),
-  ).action(run(async () => (await import("./node-change-commands.ts")).addNodes));
-  addFieldOptions(
-    node
-      .command("set")
-      .argument("<nodeset>", "names: c[001-064]")
-      .description("change nodes, all or none; an empty value unsets"),
-  )
-    .option("--untag <key>", "remove a tag; again for more", collect)
-    .action(run(async () => (await import("./node-change-commands.ts")).setNodes));
-  node
-    .command("delete")
-    .argument("<nodeset>", "names: c[001-064]")
-    .description("delete nodes with their identity and secrets")
-    .option("-y, --yes", "do not ask")
-    .action(run(async () => (await import("./node-change-commands.ts")).deleteNodes));
+  addNodeFieldCommands(node, run);
   node
     .command("pending")
     .description("machines that wait for approval")
@@ -129,6 +110,8 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
   addSshCommands(program, run);
   addIdentityCommands(node, run);
 
+  const profile = commandGroup(program, "profile", "fields that many nodes have in common");
+  addProfileCommands(profile, run);
   const image = program.command("image").description("the root file systems that nodes boot");
   image
     .command("list")
@@ -250,32 +233,6 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
       }),
     );
   return program;
-}
-
-function addFieldOptions(command: Command): Command {
-  return command
-    .option("--image <name>", "image to boot")
-    .addOption(
-      new Option("--root-mode <mode>", "how the root is kept in memory").choices(["squashfs", "tmpfs", ""]),
-    )
-    .option("--kernel-argument <word>", "appended to the kernel command line; again for more", collect)
-    .option("--overlay <name>", "system overlay; again for more, in order", collect)
-    .option(
-      "--runtime-overlay <name>",
-      "overlay kept true while the node is up; again for more, in order",
-      collect,
-    )
-    .option("--tag <key=value>", "tag; again for more", collect)
-    .option("--comment <text>", "a line for people")
-    .option(
-      "--device <name>",
-      "the network device that the options below are about (default: the first, or eno1)",
-    )
-    .option("--mac <address>", "its MAC; several nodes: one each, with commas between")
-    .option("--address <ipv4>", "its address; several nodes: that of the first, the others get the next ones")
-    .option("--netmask <mask>", "its netmask")
-    .option("--gateway <ipv4>", "its default router")
-    .option("--mtu <bytes>", "its MTU");
 }
 
 /**

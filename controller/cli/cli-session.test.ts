@@ -48,7 +48,21 @@ describe("a first day with muster", () => {
       ),
     ).toBe(
       `$ muster node add c[001-003] --mac 52:54:00:00:00:01,52:54:00:00:00:02,525400000003 --address 10.77.0.11 --tag rack=1
-2> added 3 nodes: c[001-003]
+c001: added
+  devices.eno1.mac      52:54:00:00:00:01
+  devices.eno1.address  10.77.0.11
+  tags.rack             1
+c002: added
+  devices.eno1.mac      52:54:00:00:00:02
+  devices.eno1.address  10.77.0.12
+  tags.rack             1
+c003: added
+  devices.eno1.mac      52:54:00:00:00:03
+  devices.eno1.address  10.77.0.13
+  tags.rack             1
+
+at once: DHCP knows it for c[001-003]
+2> change 1: 3 nodes c[001-003]; to take it back: muster undo 1
 [0]
 `,
     );
@@ -101,7 +115,13 @@ K7QM-2XHD  52:54:00:00:00:09  10.77.0.131  S100    Acme?[31m X1  64 (2 sockets) 
 `);
     expect(await muster("node set --untag rack --untag row c[001-002] --comment 'rack one' --mtu 9000")).toBe(
       `$ muster node set --untag rack --untag row c[001-002] --comment 'rack one' --mtu 9000
-2> changed 2 nodes: c[001-002]
+c[001-002]:
+  tags.rack         1 -> (none)
+  comment           (none) -> "rack one"
+  devices.eno1.mtu  (none) -> 9000   (reboot)
+
+at the next boot: c[001-002]; where they are up: muster reboot c[001-002]
+2> change 6: 2 nodes c[001-002]; to take it back: muster undo 6
 [0]
 `,
     );
@@ -126,12 +146,18 @@ eno1    ethernet  52:54:00:00:00:02  10.77.0.12  -        -        9000
 [0]
 `);
     expect(await muster("node delete c[003-004]")).toBe(`$ muster node delete c[003-004]
+c[003-004]: deleted
+
+at once: DHCP knows it for c003
 2> muster: Delete 2 nodes c[003-004]: there is no terminal to ask on
 2>   fix: pass --yes to go ahead without asking
 [2]
 `);
     expect(await muster("node delete c[003-004] --yes")).toBe(`$ muster node delete c[003-004] --yes
-2> deleted 2 nodes: c[003-004]
+c[003-004]: deleted
+
+at once: DHCP knows it for c003
+2> change 8: 2 nodes c[003-004]; to take it back: muster undo 8
 [0]
 `);
     expect(await muster("status")).toBe(`$ muster status
@@ -418,7 +444,7 @@ describe("a controller elsewhere", () => {
     const env = { MUSTER_CONTROLLER: `https://127.0.0.1:${port}`, MUSTER_TOKEN: token };
     const right = { ...env, MUSTER_CA: authority.fingerprint };
     expect(await muster("-o json overlay list", { env: right })).toContain('"name": "site"');
-    expect(await muster("node add c001", { env: right })).toContain("added 1 node: c001");
+    expect(await muster("node add c001", { env: right })).toContain("change 1: 1 node c001;");
     expect(await muster("node list", { env: { ...right, MUSTER_TOKEN: "muster_other" } })).toMatch(
       /muster: the token is not one of this controller\n.*\n\[6\]\n$/,
     );

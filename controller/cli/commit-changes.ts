@@ -58,11 +58,14 @@ export async function previewAndCommit(
     return 0;
   }
   const isAsking = options.yes !== true && options.dryRun !== true;
-  if (isTable) context.process.out(renderPreview(preview));
-  else if (isAsking) context.process.err(renderPreview(preview));
-  if (isAsking && !(await isConfirmed(context, plan.question ?? `Change ${namedRecords(changes)}?`)))
-    return 1;
+  if (isAsking) {
+    context.process[isTable ? "out" : "err"](renderPreview(preview));
+    const question = plan.question ?? `Change ${namedRecords(changes)}?`;
+    if (!(await isConfirmed(context, question))) return 1;
+  }
   const answer = await commit(context, { state: plan.state, changes }, options);
+  // not before: "c001: added" is not to stand above the reason why it was not
+  if (isTable && !isAsking) context.process.out(renderPreview(preview));
   if (!isTable) await context.print(reportOf(preview, answer.id), () => "");
   context.note(outcomeOf(changes, answer, options));
   return 0;

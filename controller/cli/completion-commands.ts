@@ -5,13 +5,15 @@ import { MusterError } from "#proto/contract/muster-error.ts";
 import type { CliContext } from "./cli-context.ts";
 
 /**
- * The words before the cursor go to `muster __complete`, which prints what may follow, a word a line. COMP_WORDS
- * splits at "=" and ":"; names have neither.
+ * The words before the cursor go to `muster __complete`, which prints what may follow, a word a line. COMP_WORDS splits at
+ * "=": PATH=VALUE comes in three words, of which bash replaces the last; behind PATH= there is to be no blank.
  */
 const BASH_SCRIPT = `# bash completion for muster: source <(muster completion bash)
 _muster() {
-  local IFS=$'\\n'
-  COMPREPLY=( $(compgen -W "$(muster __complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)" -- "\${COMP_WORDS[COMP_CWORD]}") )
+  local IFS=$'\\n' last="\${COMP_WORDS[COMP_CWORD]}"
+  [[ $last == = ]] && last=
+  COMPREPLY=( $(compgen -W "$(muster __complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)" -- "$last") )
+  [[ \${#COMPREPLY[@]} -eq 1 && \${COMPREPLY[0]} == *= ]] && compopt -o nospace
 }
 complete -o default -F _muster muster
 `;
@@ -35,34 +37,46 @@ export async function complete(
   program: Command,
   words: readonly string[],
 ): Promise<number> {
-  const at = locate(program, words.slice(0, -1));
-  const last = words.at(-1) ?? "";
+  const joined = joinSplitWords(words);
+  const last = joined.at(-1) ?? "";
+  const at = { ...locate(program, joined.slice(0, -1)), last };
   const candidates = last.startsWith("-") ? optionsOf(at.command) : await argumentsOf(context, at);
   const found = candidates.filter((word) => word.startsWith(last));
-  context.process.out(found.map((word) => `${word}\n`).join(""));
+  // what bash has in words of their own is not said again
+  const said = last.length - (words.at(-1) === "=" ? 0 : (words.at(-1) ?? "").length);
+  context.process.out(found.map((word) => `${word.slice(said)}\n`).join(""));
   return 0;
+}
+
+/** COMP_WORDS has `a=b` as `a`, `=`, `b`. */
+function joinSplitWords(words: readonly string[]): readonly string[] {
+  return words.reduce<readonly string[]>((joined, word, index) => {
+    const before = joined.at(-1);
+    const isPart = word === "=" || words[index - 1] === "=";
+    return isPart && before !== undefined ? [...joined.slice(0, -1), before + word] : [...joined, word];
+  }, []);
 }
 
 interface CursorPlace {
   readonly command: Command;
-  /** How many arguments of the command are there already. */
-  readonly argumentIndex: number;
+  /** The arguments of the command that are there already. */
+  readonly given: readonly string[];
   /** The option whose value is being typed. */
   readonly option: string | undefined;
 }
 
 function locate(program: Command, words: readonly string[]): CursorPlace {
   let command = program;
-  let argumentIndex = 0;
+  const given: string[] = [];
   let option: string | undefined;
   for (const word of words) {
     const child = command.commands.find((candidate) => candidate.name() === word);
     if (option !== undefined) option = undefined;
     else if (word.startsWith("-")) option = valueOption(command, word);
     else if (child !== undefined) command = child;
-    else argumentIndex += 1;
+    else given.push(word);
   }
-  return { command, argumentIndex, option };
+  return { command, given, option };
 }
 
 function valueOption(command: Command, word: string): string | undefined {
@@ -83,7 +97,7 @@ function optionsOf(command: Command): readonly string[] {
 
 async function argumentsOf(
   context: CliContext,
-  { command, argumentIndex, option }: CursorPlace,
+  { command, given, option, last }: CursorPlace & { readonly last: string },
 ): Promise<readonly string[]> {
   for (let at: Command | null = command; at !== null && option !== undefined; at = at.parent) {
     const choices = at.options.find((candidate) => candidate.long === option)?.argChoices;
@@ -93,27 +107,44 @@ async function argumentsOf(
   if (option === undefined && visible.length > 0) return visible;
   const declared = command.registeredArguments;
   const argument =
-    declared[argumentIndex] ?? (declared.at(-1)?.variadic === true ? declared.at(-1) : undefined);
+    declared[given.length] ?? (declared.at(-1)?.variadic === true ? declared.at(-1) : undefined);
   const kind = option === undefined ? argument?.name() : option.replace(/^--/, "");
   try {
+    const recordKind = command.parent?.name() === "profile" ? "profile" : "node";
+    if (option !== undefined) {
+      const { completeFieldOption } = await import("./complete-fields.ts");
+      const words = await completeFieldOption(context, recordKind, option, given[0]);
+      if (words !== undefined) return words;
+    }
+    if (kind === "assignments" || kind === "paths") {
+      const { completeAssignment, completeSetPath } = await import("./complete-fields.ts");
+      return kind === "paths"
+        ? await completeSetPath(context, recordKind, given[0])
+        : await completeAssignment(context, recordKind, given[0], last);
+    }
     return await namesOf(context, kind);
   } catch {
     return [];
   }
 }
 
-async function namesOf({ api }: CliContext, kind: string | undefined): Promise<readonly string[]> {
+async function namesOf(context: CliContext, kind: string | undefined): Promise<readonly string[]> {
+  const { api } = context;
   const named = (items: readonly { readonly name: string }[]): readonly string[] =>
     items.map(({ name }) => name);
   switch (kind) {
     case "node":
     case "nodeset":
+    case "other-nodeset":
       return named((await api.get<{ nodes: readonly { name: string }[] }>("/nodes")).nodes);
     case "image":
       return named((await api.get<{ images: readonly { name: string }[] }>("/images")).images);
     case "overlay":
     case "runtime-overlay":
       return named((await api.get<{ overlays: readonly { name: string }[] }>("/overlays")).overlays);
+    case "profile":
+    case "profiles":
+      return (await import("./complete-fields.ts")).completeProfile(context);
     case "token":
       return named((await api.get<{ tokens: readonly { name: string }[] }>("/tokens")).tokens);
     case "code":

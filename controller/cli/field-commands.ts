@@ -33,10 +33,10 @@ export async function addNodes(
 ): Promise<number> {
   const edits = await readEdits(assignments, options);
   const names = await resolveNodes(context, nodeset);
-  const { profiles } = await fetchState(context, { nodes: "" });
+  const state = await fetchProfiles(context);
   const records = names.map((name) => newRecord("node", name));
-  const changes = planFieldChanges(records, edits, profileFields({ nodes: [], profiles }));
-  return previewAndCommit(context, { changes, state: { nodes: [], profiles } }, unasked(options));
+  const changes = planFieldChanges(records, edits, profileFields(state));
+  return previewAndCommit(context, { changes, state }, unasked(options));
 }
 
 /** `muster profile add`. */
@@ -47,7 +47,7 @@ export async function addProfiles(
   options: FieldCommandOptions,
 ): Promise<number> {
   const edits = await readEdits(assignments, options);
-  const state = await fetchState(context, { nodes: "" });
+  const state = await fetchProfiles(context);
   const records = listOfNames(names).map((name) => newRecord("profile", name));
   const changes = planFieldChanges(records, edits, profileFields(state));
   return previewAndCommit(context, { changes, state }, unasked(options));
@@ -137,6 +137,12 @@ export function renameRecord(kind: RecordKind) {
     const question = `Rename ${kind} ${record.name} to ${name}?`;
     return previewAndCommit(context, { changes: [change], state, question }, options);
   };
+}
+
+/** All profiles as written, and no node. */
+export async function fetchProfiles({ api }: Pick<CliContext, "api">): Promise<InventoryState> {
+  const { profiles } = await api.get<Pick<InventoryState, "profiles">>("/profiles");
+  return { nodes: [], profiles };
 }
 
 /** "gpu,compute" */

@@ -12,7 +12,7 @@ const record = (name: string, fields: object, revision = 3): InventoryRecord => 
   kind: "node",
   name,
   revision,
-  fields: fields as Fields,
+  fields,
 });
 const profiles = new Map<string, Fields>([
   ["compute", { overlays: ["site", "gpu"], devices: { default: { mtu: 9000 } } }],
@@ -31,7 +31,7 @@ function fieldsAfter(
   assignments: readonly string[] = [],
 ): readonly (Fields | undefined)[] {
   const selectors = given.flatMap(({ after }) =>
-    Object.entries(after).map(([selector, name]) => ({
+    Object.entries(after as Record<string, string>).map(([selector, name]) => ({
       option: optionOf(selector as keyof Selectors),
       name,
     })),

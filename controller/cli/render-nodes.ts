@@ -66,8 +66,26 @@ export function renderNodeSummary(nodes: readonly NodeView[]): string {
   }).join(", ");
 }
 
-/** `muster node show`. */
-export function renderNode(node: NodeView, now: Date): string {
+/** What {@link renderNode} shows in its own way: groups of fields, and the columns of its table of devices. */
+const SUMMARISED_FIELDS = new Set([
+  ...["profiles", "comment", "image", "rootMode", "rootSizeBytes", "kernelArguments", "overlays"],
+  ...["runtimeOverlays", "tags"],
+]);
+const SUMMARISED_DEVICE_FIELDS = new Set(["type", "mac", "address", "netmask", "gateway", "mtu"]);
+
+/** Whether {@link renderNode} shows the field at this path. */
+export function isSummarised(path: string): boolean {
+  const [head = ""] = path.split(".");
+  const last = path.slice(path.lastIndexOf(".") + 1);
+  return SUMMARISED_FIELDS.has(head) || (head === "devices" && SUMMARISED_DEVICE_FIELDS.has(last));
+}
+
+/** `muster node show`, without the fields that {@link isSummarised} says are not here. */
+export function renderNode(
+  node: NodeView,
+  now: Date,
+  { profiles }: { readonly profiles?: readonly string[] } = {},
+): string {
   const { status, machine } = node;
   const fields = renderFields([
     ["name", node.name],
@@ -84,6 +102,7 @@ export function renderNode(node: NodeView, now: Date): string {
     ["address", status.address],
     ["agent", status.agentVersion],
     ["boot id", status.bootId],
+    ["profiles", profiles?.join(", ")],
     ["image", node.image ?? "(the site's)"],
     ["root", rootOf(node)],
     ["kernel arguments", node.kernelArguments.length === 0 ? undefined : node.kernelArguments.join(" ")],
