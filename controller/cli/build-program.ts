@@ -11,10 +11,13 @@ import { addSshCommands } from "./add-ssh-commands.ts";
 import type { CliContext, OutputFormat } from "./cli-context.ts";
 import { commandGroup } from "./command-group.ts";
 import type { CommandRunner, RunCommand } from "./command-runner.ts";
+import { acceptListFormats, LIST_FORMATS, type ListFormat, readListFormat } from "./list-format.ts";
 
 /** The options every command has. */
 export interface GlobalOptions {
   readonly output: OutputFormat;
+  /** Of `muster node list`, in place of `output`. */
+  readonly listFormat?: ListFormat;
   readonly socket?: string;
   readonly controller?: string;
   readonly token?: string;
@@ -32,8 +35,8 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
   const program = new Command("muster")
     .description("Operates a cluster: nodes, images, boots")
     .addOption(
-      new Option("-o, --output <format>", "how to print data")
-        .choices(["table", "json", "yaml"])
+      new Option("-o, --output <format>", "how to print data; hosts, clustershell and mpi: lists of nodes")
+        .choices(["table", "json", "yaml", ...LIST_FORMATS])
         .default("table"),
     )
     .option("--socket <path>", "the controller's socket (MUSTER_SOCKET)")
@@ -47,7 +50,11 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
     <A extends unknown[]>(load: () => Promise<RunCommand<A>>) =>
     async (...given: unknown[]): Promise<void> => {
       const command = given.pop() as Command;
-      const context = makeContext(command.optsWithGlobals());
+      const options: GlobalOptions = command.optsWithGlobals();
+      const listFormat = readListFormat(command, options.output);
+      const context = makeContext(
+        listFormat === undefined ? options : { ...options, output: "table", listFormat },
+      );
       const action = await load();
       try {
         ended(await action(context, ...(given as A)));
@@ -57,8 +64,7 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
     };
 
   const node = program.command("node").description("the machines of the cluster");
-  node
-    .command("list")
+  acceptListFormats(node.command("list"))
     .argument("[nodeset]", "names: c[001-064],login")
     .description("nodes and what they do")
     .addOption(
@@ -69,6 +75,12 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
         "unreachable",
         "failed",
       ]),
+    )
+    .option("--up", "only nodes that are ready")
+    .addOption(
+      new Option("--mpi <kind>", "whose host file -o mpi is: c001 slots=64, or c001:64")
+        .choices(["openmpi", "mpich"])
+        .default("openmpi"),
     )
     .option("--watch", "show it again every second, until Ctrl-C")
     .action(run(async () => (await import("./node-commands.ts")).listNodes));

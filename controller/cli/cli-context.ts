@@ -1,4 +1,5 @@
 import type { ApiClient } from "./api-client.ts";
+import type { ListFormat } from "./list-format.ts";
 
 /** What the command line has of its process: everything a command touches outside of the API. */
 export interface CliProcess {
@@ -32,6 +33,8 @@ export type OutputFormat = "table" | "json" | "yaml";
 export interface CliContext {
   readonly process: CliProcess;
   readonly output: OutputFormat;
+  /** Of commands that print lists of nodes for other programs, when one was asked for. */
+  readonly listFormat?: ListFormat;
   readonly version: string;
   /** The controller; reached for at the first request. */
   readonly api: ApiClient;

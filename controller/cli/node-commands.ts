@@ -1,7 +1,9 @@
 import { MusterError } from "#proto/contract/muster-error.ts";
 
 import type { BootView, NodeView, PendingView } from "../api/rest/schemas.ts";
+import type { MpiForm } from "../exchange/render-mpi-hosts.ts";
 import type { CliContext } from "./cli-context.ts";
+import { printNodeList } from "./print-node-list.ts";
 import { renderAlerts, renderNode, renderNodeSummary, renderNodeTable } from "./render-nodes.ts";
 import { renderCount } from "./render-text.ts";
 import { renderWaterfall } from "./render-waterfall.ts";
@@ -15,10 +17,17 @@ const REDRAW = "\u001b[H\u001b[J";
 export async function listNodes(
   context: CliContext,
   nodeset: string | undefined,
-  options: { readonly state?: string; readonly watch?: true },
+  options: { readonly state?: string; readonly up?: true; readonly mpi: MpiForm; readonly watch?: true },
 ): Promise<number> {
   const { api, process } = context;
-  const query = { names: nodeset, state: options.state };
+  const state = stateOf(options);
+  const query = { names: nodeset, state };
+  if (context.listFormat !== undefined) {
+    const { nodes } = await api.get<{ nodes: readonly NodeView[] }>("/nodes", query);
+    await printNodeList(context, nodes, context.listFormat, { nodeset, mpi: options.mpi });
+    if (nodes.length === 0) context.note(emptyNote(state, nodeset));
+    return 0;
+  }
   do {
     const [{ nodes }, { pending }] = await Promise.all([
       api.get<{ nodes: readonly NodeView[] }>("/nodes", query),
@@ -29,7 +38,7 @@ export async function listNodes(
       await context.print(nodes, () => renderNodeTable(nodes, process.now(), hasColour(context)));
     }
     if (nodes.length > 0) context.note(renderNodeSummary(nodes));
-    else context.note(emptyNote(options.state, nodeset));
+    else context.note(emptyNote(state, nodeset));
     for (const line of renderAlerts(nodes)) context.note(line);
     if (pending.length > 0) {
       context.note(
@@ -98,6 +107,16 @@ async function waitedForNext({ process }: CliContext): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/** A node is up when it is ready. */
+function stateOf({ state, up }: { readonly state?: string; readonly up?: true }): string | undefined {
+  if (up !== true || state === undefined || state === "ready") return up === true ? "ready" : state;
+  throw new MusterError({
+    code: "argument-invalid",
+    what: `no node is up and ${state}`,
+    fix: "give --up or --state",
+  });
 }
 
 function emptyNote(state: string | undefined, nodeset: string | undefined): string {

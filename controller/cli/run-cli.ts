@@ -69,6 +69,7 @@ function makeContext(process: CliProcess, options: GlobalOptions): CliContext {
   return {
     process,
     output: options.output,
+    ...(options.listFormat === undefined ? {} : { listFormat: options.listFormat }),
     version: packageJson.version,
     isLocal: remoteOf(process, options) === undefined,
     api: openApiClient(() => findController(process, options)),
