@@ -4,7 +4,13 @@ import { type PeerCertificate, connect as tlsConnect } from "node:tls";
 
 import type { Dispatcher } from "undici";
 
-import { ERROR_MEANINGS, type ErrorCode, errorSentence, MusterError } from "#proto/contract/muster-error.ts";
+import {
+  ERROR_MEANINGS,
+  type ErrorCode,
+  errorSentence,
+  MusterError,
+  type MusterErrorParts,
+} from "#proto/contract/muster-error.ts";
 
 import type { BlobView } from "../api/rest/schemas.ts";
 
@@ -229,17 +235,45 @@ async function readRefusal(response: Dispatcher.ResponseData): Promise<MusterErr
     });
   }
   const code: ErrorCode = error.code in ERROR_MEANINGS ? (error.code as ErrorCode) : "internal";
-  return new MusterError({ code, what: error.what, ...(error.fix === undefined ? {} : { fix: error.fix }) });
+  const parts = { code, what: error.what, ...(error.fix === undefined ? {} : { fix: error.fix }) };
+  return error.findings === undefined ? new MusterError(parts) : new RefusedRequest(parts, error.findings);
 }
 
-function refusalOf(
-  text: string,
-): { readonly code: string; readonly what: string; readonly fix?: string } | undefined {
+/** Something wrong with a request, and where; of a change, "c001: devices.eno1.mac". */
+export interface RequestFindingView {
+  readonly at: string;
+  readonly what: string;
+  readonly fix?: string;
+}
+
+/** A refusal that tells each thing that is wrong by itself. */
+export class RefusedRequest extends MusterError {
+  readonly findings: readonly RequestFindingView[];
+
+  constructor(parts: MusterErrorParts, findings: readonly RequestFindingView[]) {
+    super(parts);
+    this.findings = findings;
+  }
+}
+
+interface Refusal {
+  readonly code: string;
+  readonly what: string;
+  readonly fix?: string;
+  readonly findings?: readonly RequestFindingView[];
+}
+
+function refusalOf(text: string): Refusal | undefined {
   try {
-    const body = JSON.parse(text) as { error?: { code?: unknown; what?: unknown; fix?: unknown } } | null;
-    const { code, what, fix } = body?.error ?? {};
+    const body = JSON.parse(text) as { error?: Partial<Record<keyof Refusal, unknown>> } | null;
+    const { code, what, fix, findings } = body?.error ?? {};
     if (typeof code !== "string" || typeof what !== "string") return undefined;
-    return { code, what, ...(typeof fix === "string" ? { fix } : {}) };
+    return {
+      code,
+      what,
+      ...(typeof fix === "string" ? { fix } : {}),
+      ...(Array.isArray(findings) ? { findings: findings as readonly RequestFindingView[] } : {}),
+    };
   } catch {
     return undefined;
   }

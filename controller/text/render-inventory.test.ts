@@ -98,7 +98,10 @@ nodes:
   it("says in its first line what it is not all of", () => {
     const nodes = [record("node", "c001", {}), record("node", "c002", {})];
     expect(
-      renderInventory({ nodes, profiles: [record("profile", "x", {})] }, { nodes: ["c001", "c002"] }),
+      renderInventory(
+        { nodes, profiles: [record("profile", "x", {})] },
+        { part: { kind: "node", names: ["c001", "c002"] } },
+      ),
     ).toBe("# muster inventory 1, part: nodes c[001-002]\nnodes:\n  c001: {}\n  c002: {}\n");
     expect(renderInventory({ nodes: [], profiles: [] }, { at: "2026-11-18T00:00:00.000Z" })).toBe(
       "# muster inventory 1, at 2026-11-18T00:00:00.000Z\nprofiles: {}\nnodes: {}\n",

@@ -11,8 +11,8 @@ export const HEADER = "# muster inventory";
 
 /** What a text is of, when it is not of everything. */
 export interface TextScope {
-  /** Only these nodes, and no profiles. */
-  readonly nodes?: readonly string[];
+  /** Only these records, and none of the other kind. */
+  readonly part?: { readonly kind: RecordKind; readonly names: readonly string[] };
   /** As it was: ISO 8601. */
   readonly at?: string;
 }
@@ -23,11 +23,13 @@ export interface TextScope {
  */
 export function renderInventory({ nodes, profiles }: InventoryState, scope: TextScope = {}): string {
   const at = scope.at === undefined ? "" : `, at ${scope.at}`;
-  const part = scope.nodes === undefined ? "" : `, part: nodes ${foldNodeSet(scope.nodes)}`;
+  const { kind, names = [] } = scope.part ?? {};
+  const part =
+    kind === undefined ? "" : `, part: ${kind}s ${kind === "node" ? foldNodeSet(names) : names.join(",")}`;
   return [
     `${HEADER} ${FORMAT_VERSION}${at}${part}\n`,
-    ...(scope.nodes === undefined ? [renderSection("profiles", profiles)] : []),
-    renderSection("nodes", nodes),
+    ...(kind === "node" ? [] : [renderSection("profiles", profiles)]),
+    ...(kind === "profile" ? [] : [renderSection("nodes", nodes)]),
   ].join("");
 }
 
