@@ -3,16 +3,19 @@ import { Type } from "typebox";
 import { type NodeName, parseNodeName } from "#proto/contract/node-name.ts";
 import { compareNodeNames } from "#proto/contract/node-set.ts";
 
-import type { Node } from "../../inventory/inventory.ts";
+import type { Author, Node } from "../../inventory/inventory.ts";
+import type { NodeState } from "../../sessions/fleet.ts";
 import type { ApiDependencies } from "./api-dependencies.ts";
 import { overlayTrouble, refuseUnknownOverlays } from "./present-overlays.ts";
-import { presentNode, presentNodeInList, type ShownStatus } from "./present.ts";
+import { givenFields, planNodeChanges } from "./plan-node-changes.ts";
+import { presentNode, presentNodeInList, presentNodeSummary, type ShownStatus } from "./present.ts";
 import { RequestError, type RequestFinding, requestInvalid } from "./request-error.ts";
 import {
   NameParam,
   NODE_STATE,
   type NodeChanges,
   NodeList,
+  NodeSummaryList,
   NodesToAdd,
   NodeUpdate,
   NodeUpdates,
@@ -22,7 +25,7 @@ import {
 } from "./schemas.ts";
 import { filterNodeSet, selectNodeSet, unknownNodes } from "./select-node-set.ts";
 import type { TypedApi } from "./typed-api.ts";
-import { mergeNodeChanges, validateNodeFields } from "./validate-node-fields.ts";
+import { validateNodeFields } from "./validate-node-fields.ts";
 
 /** A change of one node, made by someone who saw `revision`. */
 interface Update {
@@ -42,13 +45,21 @@ export function addNodeRoutes(api: TypedApi, deps: ApiDependencies): void {
   api.get(
     "/api/v1/nodes",
     { schema: { summary: "List nodes", querystring: ListQuery, response: { 200: NodeList, ...REFUSALS } } },
-    async ({ query: { names, state } }) => {
-      const chosen = names === undefined ? await inventory.listNodes() : await filterNodeSet(deps, names);
-      const nodes = chosen
-        .toSorted((a, b) => compareNodeNames(a.name, b.name))
-        .map(inList)
-        .filter((node) => state === undefined || node.status.state === state);
-      return { nodes };
+    async ({ query }) => ({ nodes: (await chooseNodes(deps, query)).map(inList) }),
+  );
+
+  api.get(
+    "/api/v1/node-summaries",
+    {
+      schema: {
+        summary: "What `muster node list` shows: of each node what it is doing, and nothing else",
+        querystring: ListQuery,
+        response: { 200: NodeSummaryList, ...REFUSALS },
+      },
+    },
+    async ({ query }) => {
+      const chosen = await chooseNodes(deps, query);
+      return { nodes: chosen.map((node) => presentNodeSummary(node, statusOf(deps, node))) };
     },
   );
 
@@ -90,7 +101,7 @@ export function addNodeRoutes(api: TypedApi, deps: ApiDependencies): void {
       },
     },
     async ({ body, author }) => {
-      const changed = await updateNodes(deps, body.updates, author.user);
+      const changed = await updateNodes(deps, body.updates, author);
       return { nodes: changed.map(inList) };
     },
   );
@@ -109,7 +120,7 @@ export function addNodeRoutes(api: TypedApi, deps: ApiDependencies): void {
       await deleteNodes(
         deps,
         chosen.map((node) => node.name),
-        author.user,
+        author,
       );
       return reply.code(204).send(null);
     },
@@ -135,7 +146,7 @@ export function addNodeRoutes(api: TypedApi, deps: ApiDependencies): void {
       },
     },
     async ({ params, body, author }) => {
-      const [node] = await updateNodes(deps, [{ name: params.name, ...body }], author.user);
+      const [node] = await updateNodes(deps, [{ name: params.name, ...body }], author);
       if (node === undefined) throw new Error(`update of ${params.name} gave no node`);
       return presentNode(node, statusOf(deps, node));
     },
@@ -146,10 +157,24 @@ export function addNodeRoutes(api: TypedApi, deps: ApiDependencies): void {
     { schema: { summary: "Delete one node", params: NameParam, response: { 204: Nothing, ...REFUSALS } } },
     async ({ params, author }, reply) => {
       const node = await knownNode(deps, params.name);
-      await deleteNodes(deps, [node.name], author.user);
+      await deleteNodes(deps, [node.name], author);
       return reply.code(204).send(null);
     },
   );
+}
+
+/** In natural order of their names. */
+async function chooseNodes(
+  deps: ApiDependencies,
+  { names, state }: { readonly names?: string; readonly state?: NodeState },
+): Promise<readonly Node[]> {
+  const chosen =
+    names === undefined
+      ? await deps.inventory.listNodes()
+      : (await filterNodeSet(deps, names)).toSorted((a, b) => compareNodeNames(a.name, b.name));
+  return state === undefined
+    ? chosen
+    : chosen.filter(({ name }) => deps.fleet.statusOf(name).state === state);
 }
 
 function statusOf({ fleet, runtimeOverlays }: ApiDependencies, { name }: Node): ShownStatus {
@@ -170,31 +195,49 @@ function readName(text: string, at: string, findings: RequestFinding[]): NodeNam
 async function updateNodes(
   deps: ApiDependencies,
   updates: readonly Update[],
-  user: string,
+  author: Author,
 ): Promise<readonly Node[]> {
-  const byName = new Map((await deps.inventory.listNodes()).map((node) => [node.name as string, node]));
+  const nodes = new Map((await deps.inventory.listNodes()).map((node) => [node.name as string, node]));
+  const { nodes: records } = await deps.inventory.listRecords();
+  const written = new Map(records.map((record) => [record.name, record.fields]));
   const findings: RequestFinding[] = [];
-  const changed = updates.map((update, index) => {
-    const node = byName.get(update.name) ?? throwUnknown([update.name], byName.keys());
+  const checked = updates.map((update, index) => {
+    const node = nodes.get(update.name) ?? throwUnknown([update.name], nodes.keys());
     if (node.revision !== update.revision) throw staleRevision(deps, node, update);
-    const checked = validateNodeFields(
-      mergeNodeChanges(node, update.changes),
+    const given = validateNodeFields(
+      givenFields(update.changes),
       updates.length === 1 ? "" : `updates[${index}].changes`,
     );
-    findings.push(...checked.findings);
-    return { name: node.name, revision: update.revision, fields: checked.fields };
+    findings.push(...given.findings);
+    return { ...update, node, given: given.fields };
   });
   if (findings.length > 0) throw requestInvalid(findings);
   await refuseUnknownOverlays(
     deps,
-    changed.map(({ fields }) => fields),
-    changed.flatMap(({ name }) => byName.get(name) ?? []),
+    checked.map(({ given }) => given),
+    checked.map(({ node }) => node),
   );
-  return deps.inventory.updateNodes(changed, { user });
+  await deps.inventory.commit(
+    checked.map(({ name, revision, changes, given }) => ({
+      ...{ kind: "node", name, revision },
+      fields: planNodeChanges(written.get(name) ?? {}, changes, given),
+    })),
+    author,
+  );
+  return nodesNamed(deps, updates);
 }
 
-async function deleteNodes(deps: ApiDependencies, names: readonly NodeName[], user: string): Promise<void> {
-  await deps.inventory.deleteNodes(names, { user });
+/** As they are now; one that somebody has deleted since is left out. */
+async function nodesNamed(
+  { inventory }: ApiDependencies,
+  names: readonly { readonly name: string }[],
+): Promise<readonly Node[]> {
+  const found = await Promise.all(names.map(async ({ name }) => inventory.findNode(name)));
+  return found.flatMap((node) => node ?? []);
+}
+
+async function deleteNodes(deps: ApiDependencies, names: readonly NodeName[], author: Author): Promise<void> {
+  await deps.inventory.deleteNodes(names, author);
   for (const name of names) deps.fleet.forget(name);
 }
 

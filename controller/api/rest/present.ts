@@ -7,6 +7,7 @@ import type {
   EventView,
   ImageVersionView,
   ImageView,
+  NodeSummary,
   NodeView,
   PendingView,
   TokenView,
@@ -17,31 +18,46 @@ export type ShownStatus = NodeStatus & { readonly overlayTrouble?: string };
 
 /** A node as the API shows it: what the inventory has, and what the fleet knows of it now. */
 export function presentNode(node: Node, status: ShownStatus): NodeView {
-  const { lastSeenAt, failure, alert } = status;
+  const { failure } = status;
   const { bmc, ...fields } = node;
   return {
     ...(fields as object as Omit<NodeView, "status" | "createdAt" | "updatedAt">),
     ...(bmc === undefined ? {} : { bmc: redactSecrets({ bmc }).bmc ?? {} }),
     createdAt: node.createdAt.toISOString(),
     updatedAt: node.updatedAt.toISOString(),
-    status: {
-      state: status.state,
-      ...pickDefined(status, [
-        "stage",
-        "bootId",
-        "address",
-        "image",
-        "imageVersion",
-        "agentVersion",
-        "bootMs",
-        "overlayTrouble",
-      ]),
-      ...(lastSeenAt === undefined ? {} : { lastSeenAt: lastSeenAt.toISOString() }),
-      ...(failure === undefined ? {} : { failure: { ...failure } }),
-      ...(alert === undefined
-        ? {}
-        : { alert: { kind: alert.kind, what: alert.what, at: alert.at.toISOString() } }),
-    },
+    status: { ...presentStatus(status), ...(failure === undefined ? {} : { failure: { ...failure } }) },
+  };
+}
+
+function presentStatus(status: ShownStatus): NodeSummary["status"] {
+  const { lastSeenAt, alert } = status;
+  return {
+    state: status.state,
+    ...pickDefined(status, [
+      "stage",
+      "bootId",
+      "address",
+      "image",
+      "imageVersion",
+      "agentVersion",
+      "bootMs",
+      "overlayTrouble",
+    ]),
+    ...(lastSeenAt === undefined ? {} : { lastSeenAt: lastSeenAt.toISOString() }),
+    ...(alert === undefined
+      ? {}
+      : { alert: { kind: alert.kind, what: alert.what, at: alert.at.toISOString() } }),
+  };
+}
+
+/** The line of a node in a list. */
+export function presentNodeSummary({ name, image, devices }: Node, status: ShownStatus): NodeSummary {
+  const address = devices.find((device) => device.address !== undefined)?.address;
+  return {
+    name,
+    ...(image === undefined ? {} : { image }),
+    ...(address === undefined ? {} : { address }),
+    status: presentStatus(status),
   };
 }
 

@@ -62,6 +62,9 @@ export type DeviceInput = Static<typeof DeviceInput>;
 /** What an operator sets; what is left out is unset (POST) or kept (PATCH). */
 export const NodeFieldsInput = Type.Object(
   {
+    profiles: Type.Optional(
+      Type.Array(Text, { description: "absent: profile default, when there is one of that name" }),
+    ),
     image: Type.Optional(Text),
     rootMode: Type.Optional(ROOT_MODE),
     rootSizeBytes: Type.Optional(Type.Integer()),
@@ -82,6 +85,7 @@ const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =
 /** A change of a node: what is left out stays, null unsets (RFC 7396); lists are replaced, tags are merged. */
 export const NodeChanges = Type.Object(
   {
+    profiles: Type.Optional(Type.Array(Text)),
     image: Type.Optional(orNull(Text)),
     rootMode: Type.Optional(orNull(ROOT_MODE)),
     rootSizeBytes: Type.Optional(orNull(Type.Integer())),
@@ -144,6 +148,17 @@ export const NodeView = Type.Object(
   },
 );
 export type NodeView = Static<typeof NodeView>;
+
+/** What a list of nodes tells of each: the whole would be three times as much to send and to read. */
+export const NodeSummary = Type.Object({
+  name: Text,
+  image: Type.Optional(Text),
+  address: Type.Optional(Type.String({ description: "the first in the inventory" })),
+  status: Type.Omit(StatusView, ["failure"]),
+});
+export type NodeSummary = Static<typeof NodeSummary>;
+export const NodeSummaryList = Type.Object({ nodes: Type.Array(NodeSummary) });
+export type NodeSummaryList = Static<typeof NodeSummaryList>;
 
 export const NodeList = Type.Object({ nodes: Type.Array(NodeView) });
 export type NodeList = Static<typeof NodeList>;
