@@ -9,6 +9,7 @@ import { addOverlayCommands } from "./add-overlay-commands.ts";
 import { addRebootCommands } from "./add-reboot-commands.ts";
 import { addSshCommands } from "./add-ssh-commands.ts";
 import type { CliContext, OutputFormat } from "./cli-context.ts";
+import { addNodeEditCommand, addProfileEditCommand, addTextCommands } from "./add-text-commands.ts";
 import { commandGroup } from "./command-group.ts";
 import type { CommandRunner, RunCommand } from "./command-runner.ts";
 import { acceptListFormats, LIST_FORMATS, type ListFormat, readListFormat } from "./list-format.ts";
@@ -85,6 +86,7 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
     .option("--watch", "show it again every second, until Ctrl-C")
     .action(run(async () => (await import("./node-commands.ts")).listNodes));
   addNodeFieldCommands(node, run);
+  addNodeEditCommand(node, run);
   node
     .command("pending")
     .description("machines that wait for approval")
@@ -118,12 +120,14 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
 
   addRebootCommands(program, node, run);
   addHardwareCommands(program, run);
+  addTextCommands(program, run);
   addFormatCommands(program, run);
   addSshCommands(program, run);
   addIdentityCommands(node, run);
 
   const profile = commandGroup(program, "profile", "fields that many nodes have in common");
   addProfileCommands(profile, run);
+  addProfileEditCommand(profile, run);
   const image = program.command("image").description("the root file systems that nodes boot");
   image
     .command("list")
