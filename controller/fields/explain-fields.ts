@@ -10,7 +10,7 @@ export interface ExplainedField {
   readonly path: string;
   /** "~x", with the path of the list: somebody took x out of it, and nothing is there. */
   readonly value: Json;
-  /** "node" for what the record itself says, or the name of a profile. */
+  /** "node" for what the record itself says, or the name of a profile; of a list in resources all that added to it: "p1, node". */
   readonly from: string;
   /** What said something else, in the order in which profiles apply; for "~x": who said x. */
   readonly overrode: readonly { readonly from: string; readonly value: Json }[];
@@ -46,11 +46,13 @@ function explainValue(path: FieldPath, value: Json, sources: readonly Source[]):
     const there = saidAt(fields, path);
     return there === undefined ? [] : [{ from, value: there }];
   });
+  // Lists in resources append: each of them is in it, none is overridden.
+  const isJoined = said.length > 1 && said.every((one) => Array.isArray(one.value));
   return {
     path: renderFieldPath(path),
     value,
-    from: said.at(-1)?.from ?? "node",
-    overrode: said.slice(0, -1),
+    from: isJoined ? said.map(({ from }) => from).join(", ") : (said.at(-1)?.from ?? "node"),
+    overrode: isJoined ? [] : said.slice(0, -1),
   };
 }
 

@@ -1,15 +1,25 @@
 import type { ConfigFinding } from "../../config/config-finding.ts";
+import { parseFieldPath, renderFieldPath } from "../../fields/field-path.ts";
 import type { Fields, FieldsRecord } from "../../fields/fields.ts";
 import { expandProfiles, openMerger } from "../../fields/merge-fields.ts";
+import { validateEffective } from "../../fields/validate-effective.ts";
+import type { FieldFinding } from "../../fields/validate-fields.ts";
 import { type Claim, claimKey, claimsOf } from "../../inventory/inventory-view.ts";
+import type { Origin } from "./import-item.ts";
 import type { RecordDraft } from "./read-warewulf-record.ts";
 
-/** Two conflicts of a kind say enough of a profile that gives all its nodes one address; the rest is counted. */
+/** More help nobody: a profile that gives all its nodes one address is one mistake. */
 const MOST = 100;
 
+interface Known {
+  readonly profiles: ReadonlyMap<string, Fields>;
+  /** By "node c001", "profile gpu". */
+  readonly drafts: ReadonlyMap<string, RecordDraft>;
+}
+
 /**
- * What Warewulf lets pass and an inventory must not have: profiles that include themselves, and a MAC or address that two
- * devices have, profiles merged.
+ * What Warewulf lets pass and an inventory must not have: profiles that include themselves, a MAC or address that two devices
+ * have, and nodes that do not fit together, profiles merged.
  */
 export function findImportConflicts(
   records: readonly FieldsRecord[],
@@ -19,24 +29,19 @@ export function findImportConflicts(
     records.filter(({ kind }) => kind === "profile").map(({ name, fields }) => [name, fields]),
   );
   const byName = new Map(drafts.map((draft) => [`${draft.kind} ${draft.name}`, draft]));
-  return [...findCycles(profiles, byName), ...findClaims(records, profiles, byName)];
+  const known: Known = { profiles, drafts: byName };
+  return [...findCycles(known), ...findInNodes(records, known)];
 }
 
-function findCycles(
-  profiles: ReadonlyMap<string, Fields>,
-  drafts: ReadonlyMap<string, RecordDraft>,
-): readonly ConfigFinding[] {
+function findCycles({ profiles, drafts }: Known): readonly ConfigFinding[] {
   const findings: ConfigFinding[] = [];
   const done = new Set<string>();
   const visit = (name: string, way: readonly string[]): void => {
     const from = way.indexOf(name);
     if (from >= 0) {
-      const { line, column } = drafts.get(`profile ${name}`)?.origins.get("profiles") ?? {
-        line: 1,
-        column: 1,
-      };
       findings.push({
-        ...{ line, column, key: `profile ${name}: profiles` },
+        ...placeOf(drafts.get(`profile ${name}`)?.origins.get("profiles")),
+        key: `profile ${name}: profiles`,
         what: `the profile includes itself: ${[...way.slice(from), name].join(" -> ")}`,
         fix: "take one of them out of the list of the one before it",
       });
@@ -51,55 +56,95 @@ function findCycles(
   return findings;
 }
 
-function findClaims(
-  records: readonly FieldsRecord[],
-  profiles: ReadonlyMap<string, Fields>,
-  drafts: ReadonlyMap<string, RecordDraft>,
-): readonly ConfigFinding[] {
-  const merger = openMerger(profiles);
+function findInNodes(records: readonly FieldsRecord[], known: Known): readonly ConfigFinding[] {
+  const merger = openMerger(known.profiles);
   const claimed = new Map<string, Claim>();
   const findings: ConfigFinding[] = [];
   for (const { kind, name, fields } of records) {
-    if (kind === "profile") continue;
-    for (const claim of claimsOf(name, merger.merge(fields))) {
-      const other = claimed.get(claimKey(claim));
-      if (other === undefined) claimed.set(claimKey(claim), claim);
-      else if (findings.length < MOST) findings.push(claimFinding(claim, other, fields, profiles, drafts));
+    if (kind === "profile" || findings.length >= MOST) continue;
+    const merged = merger.merge(fields);
+    const own = validateEffective(merged);
+    findings.push(...own.map((finding) => wholeFinding(name, finding, fields, known)));
+    // What a node has twice itself is said already.
+    for (const [key, claim] of new Map(claimsOf(name, merged).map((one) => [claimKey(one), one]))) {
+      const other = claimed.get(key);
+      if (other === undefined) claimed.set(key, claim);
+      else findings.push(claimFinding(claim, other, fields, known));
     }
   }
   return findings;
+}
+
+/** What is wrong with a node as a whole, at the place where the node or one of its profiles says it. */
+function wholeFinding(
+  node: string,
+  { at, what, fix }: FieldFinding,
+  fields: Fields,
+  { profiles, drafts }: Known,
+): ConfigFinding {
+  const path = parseFieldPath(at);
+  const said = saidBy(node, fields, profiles).flatMap((name) => drafts.get(name) ?? []);
+  const [place] = path
+    .map((_, cut) => renderFieldPath(path.slice(0, path.length - cut)))
+    .flatMap((prefix) => said.flatMap(({ origins }) => placesAt(origins, prefix)));
+  return {
+    ...placeOf(place ?? drafts.get(`node ${node}`)?.at),
+    key: `node ${node}: ${at}`,
+    what,
+    ...(fix === undefined ? {} : { fix }),
+  };
 }
 
 function claimFinding(
   { owner, where, value }: Claim,
   other: Claim,
   fields: Fields,
-  profiles: ReadonlyMap<string, Fields>,
-  drafts: ReadonlyMap<string, RecordDraft>,
+  { profiles, drafts }: Known,
 ): ConfigFinding {
-  const said = [
-    `node ${owner}`,
-    ...expandProfiles(fields.profiles ?? [], profiles)
-      .toReversed()
-      .map((name) => `profile ${name}`),
-  ];
-  const places = said.flatMap((name) => {
-    const draft = drafts.get(name);
-    const found = [...(draft?.origins ?? [])].find(
-      ([path, origin]) =>
-        path.startsWith(where === "bmc" ? "bmc." : "devices.") && origin.value?.toLowerCase() === value,
+  const prefix = where === "bmc" ? "bmc." : "devices.";
+  const places = saidBy(owner, fields, profiles).flatMap((name) => {
+    const found = [...(drafts.get(name)?.origins ?? [])].find(
+      ([path, origin]) => path.startsWith(prefix) && isSaid(origin, value),
     );
-    return found === undefined ? [] : [{ ...found[1], name }];
+    return found === undefined ? [] : [found[1]];
   });
   const [place] = places;
-  const { line, column } = place ?? drafts.get(`node ${owner}`)?.at ?? { line: 1, column: 1 };
-  const from =
-    place === undefined || place.kind === "node"
-      ? ""
-      : `, from profile ${place.name.replace("profile ", "")}`;
+  const from = place?.kind === "profile" ? `, from profile ${place.name}` : "";
   return {
-    ...{ line, column, key: `node ${owner}: ${where}` },
+    ...placeOf(place ?? drafts.get(`node ${owner}`)?.at),
+    key: `node ${owner}: ${where}`,
     what: `${value} is also that of ${other.owner}, ${other.where}${from}`,
     fix: "let one of them have it",
   };
+}
+
+/** Whether the file says this value there, in some spelling. */
+function isSaid({ value = "" }: Origin, claimed: string): boolean {
+  const bare = (text: string): string =>
+    text
+      .toLowerCase()
+      .replace(/\/\d+$/, "")
+      .replaceAll("-", ":");
+  return bare(value) === bare(claimed);
+}
+
+function placesAt(origins: ReadonlyMap<string, Origin>, prefix: string): readonly Origin[] {
+  const known = origins.get(prefix);
+  if (known !== undefined) return [known];
+  const below = [...origins].find(([path]) => path.startsWith(`${prefix}.`));
+  return below === undefined ? [] : [below[1]];
+}
+
+/** Who says something of a node: itself, then its profiles, the last first. */
+function saidBy(
+  node: string,
+  { profiles: list = [] }: Fields,
+  profiles: ReadonlyMap<string, Fields>,
+): readonly string[] {
+  const chain = expandProfiles(list, profiles).toReversed();
+  return [`node ${node}`, ...chain.map((name) => `profile ${name}`)];
+}
+
+function placeOf(origin: Origin | undefined): { readonly line: number; readonly column: number } {
+  return { line: origin?.line ?? 1, column: origin?.column ?? 1 };
 }

@@ -182,12 +182,13 @@ describe("a file that cannot be imported", () => {
     ],
     [
       `nodes:\n  n1: {network devices: {e: {hwaddr: "52:54:00:00:00:01"}}}\n  n2: {network devices: {e: {hwaddr: 52-54-00-00-00-01}}}`,
-      "3:3 node n2: device e: 52:54:00:00:00:01 is also that of n1, device e",
+      "3:30 node n2: device e: 52:54:00:00:00:01 is also that of n1, device e",
     ],
     [
       "nodeprofiles: {p: {network devices: {e: {ipaddr: 10.0.0.1}}}}\nnodes: {n1: {profiles: [p]}, n2: {profiles: [p]}}",
       "1:42 node n2: device e: 10.0.0.1 is also that of n1, device e, from profile p",
     ],
+    ["nodes:\n  n1: {network devices: {v: {type: vlan, device: v7}}}", "2:30 node n1: devices.v"],
   ])("%s", (text, expected) => {
     const { findings } = planImportWarewulf(text, KNOWN);
     const [first = ""] = findings.map(({ line, column, key, what }) => `${line}:${column} ${key}: ${what}`);
