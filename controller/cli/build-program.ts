@@ -36,7 +36,7 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
   const program = new Command("muster")
     .description("Operates a cluster: nodes, images, boots")
     .addOption(
-      new Option("-o, --output <format>", "how to print data; hosts, clustershell and mpi: lists of nodes")
+      new Option("-o, --output <format>", "how to print data; the last five: lists of nodes")
         .choices(["table", "json", "yaml", ...LIST_FORMATS])
         .default("table"),
     )

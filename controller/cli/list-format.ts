@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { MusterError } from "#proto/contract/muster-error.ts";
 
 /** What `-o` takes besides table, json and yaml, where a list of nodes is for another program. */
-export const LIST_FORMATS = ["hosts", "clustershell", "mpi"] as const;
+export const LIST_FORMATS = ["nodeset", "names", "hosts", "clustershell", "mpi"] as const;
 export type ListFormat = (typeof LIST_FORMATS)[number];
 
 const accepting = new WeakSet<Command>();

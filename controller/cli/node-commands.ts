@@ -1,10 +1,10 @@
 import { MusterError } from "#proto/contract/muster-error.ts";
 
-import type { BootView, NodeView, PendingView } from "../api/rest/schemas.ts";
+import type { BootView, NodeSummary, NodeView, PendingView } from "../api/rest/schemas.ts";
 import type { MpiForm } from "../exchange/render-mpi-hosts.ts";
 import type { CliContext } from "./cli-context.ts";
-import { printNodeList } from "./print-node-list.ts";
-import { renderAlerts, renderNode, renderNodeSummary, renderNodeTable } from "./render-nodes.ts";
+import type { ListFormat } from "./list-format.ts";
+import { renderAlerts, renderNodeSummary, renderNodeTable } from "./render-nodes.ts";
 import { renderCount } from "./render-text.ts";
 import { renderWaterfall } from "./render-waterfall.ts";
 import { resolveNodes } from "./resolve-nodes.ts";
@@ -23,14 +23,13 @@ export async function listNodes(
   const state = stateOf(options);
   const query = { names: nodeset, state };
   if (context.listFormat !== undefined) {
-    const { nodes } = await api.get<{ nodes: readonly NodeView[] }>("/nodes", query);
-    await printNodeList(context, nodes, context.listFormat, { nodeset, mpi: options.mpi });
-    if (nodes.length === 0) context.note(emptyNote(state, nodeset));
+    const count = await printAs(context, query, context.listFormat, options.mpi);
+    if (count === 0) context.note(emptyNote(state, nodeset));
     return 0;
   }
   do {
-    const [{ nodes }, { pending }] = await Promise.all([
-      api.get<{ nodes: readonly NodeView[] }>("/nodes", query),
+    const [nodes, { pending }] = await Promise.all([
+      readList(context, query),
       api.get<{ pending: readonly PendingView[] }>("/pending"),
     ]);
     if (options.watch === true && process.outIsTerminal) process.out(REDRAW);
@@ -49,16 +48,38 @@ export async function listNodes(
   return 0;
 }
 
-/** `muster node show`. One node is an object in JSON, several are a list. */
-export async function showNode(context: CliContext, nodeset: string): Promise<number> {
-  const nodes: NodeView[] = [];
-  for (const name of await resolveNodes(context, nodeset)) {
-    nodes.push(await context.api.get<NodeView>(`/nodes/${encodeURIComponent(name)}`));
+interface ListQuery extends Readonly<Record<string, string | undefined>> {
+  readonly names: string | undefined;
+  readonly state: string | undefined;
+}
+
+/** What a table shows, or everything for programs. */
+async function readList({ api, output }: CliContext, query: ListQuery): Promise<readonly NodeSummary[]> {
+  const path = output === "table" ? "/node-summaries" : "/nodes";
+  return (await api.get<{ nodes: readonly NodeSummary[] }>(path, query)).nodes;
+}
+
+/** Prints the nodes as other programs take them; how many they are. */
+async function printAs(
+  context: CliContext,
+  query: ListQuery,
+  format: ListFormat,
+  mpi: MpiForm,
+): Promise<number> {
+  const { isOfNames, printNodeList, renderNames } = await import("./print-node-list.ts");
+  if (isOfNames(format)) {
+    const nodes = await readList(context, query);
+    context.process.out(
+      renderNames(
+        nodes.map(({ name }) => name),
+        format,
+      ),
+    );
+    return nodes.length;
   }
-  await context.print(nodes.length === 1 ? nodes[0] : nodes, () =>
-    nodes.map((node) => renderNode(node, context.process.now())).join("\n"),
-  );
-  return 0;
+  const { nodes } = await context.api.get<{ nodes: readonly NodeView[] }>("/nodes", query);
+  await printNodeList(context, nodes, format, { nodeset: query.names, mpi });
+  return nodes.length;
 }
 
 /** `muster node boots`. */

@@ -8,18 +8,25 @@ import type { CliContext } from "./cli-context.ts";
 import type { ListFormat } from "./list-format.ts";
 import { printable } from "./render-text.ts";
 
-/** `muster node list -o hosts|clustershell|mpi`: the nodes as other programs take them; nothing when there are none. */
+/** Formats that need the names of nodes only. */
+export function isOfNames(format: ListFormat): format is "nodeset" | "clustershell" | "names" {
+  return format === "nodeset" || format === "clustershell" || format === "names";
+}
+
+/** `muster node list -o nodeset|clustershell|names`: one line for all, or one for each; nothing when there are none. */
+export function renderNames(names: readonly string[], format: "nodeset" | "clustershell" | "names"): string {
+  if (names.length === 0) return "";
+  return format === "names" ? `${names.join("\n")}\n` : `${foldNodeSet(names)}\n`;
+}
+
+/** `muster node list -o hosts|mpi`: the nodes as other programs take them; nothing when there are none. */
 export async function printNodeList(
   context: CliContext,
   nodes: readonly NodeView[],
-  format: ListFormat,
+  format: "hosts" | "mpi",
   options: { readonly nodeset: string | undefined; readonly mpi: MpiForm },
 ): Promise<void> {
   if (nodes.length === 0) return;
-  if (format === "clustershell") {
-    context.process.out(`${foldNodeSet(nodes.map(({ name }) => name))}\n`);
-    return;
-  }
   const { text, notes } =
     format === "hosts"
       ? renderHosts(nodes.map(withSeenAddress))

@@ -1,6 +1,6 @@
 import { foldNodeSet } from "#proto/contract/node-set.ts";
 
-import type { NodeView, PendingView } from "../api/rest/schemas.ts";
+import type { NodeSummary, NodeView, PendingView } from "../api/rest/schemas.ts";
 import {
   printable,
   renderAge,
@@ -22,18 +22,18 @@ const [RED, PLAIN] = ["\u001b[31m", "\u001b[39m"];
  * `muster node list`. The image is the one that runs; one that is only configured stands in brackets. The last
  * column is there when a node has an alert; with `colour` its line is red.
  */
-export function renderNodeTable(nodes: readonly NodeView[], now: Date, colour = false): string {
+export function renderNodeTable(nodes: readonly NodeSummary[], now: Date, colour = false): string {
   const hasAlerts = nodes.some(({ status }) => status.alert !== undefined);
   const table = renderTable(
     ["NAME", "STATE", "STAGE", "IMAGE", "BOOT(s)", "LAST SEEN", "ADDRESS", ...(hasAlerts ? ["ALERT"] : [])],
-    nodes.map(({ name, status, image, devices }) => [
+    nodes.map(({ name, status, image, address }) => [
       name,
       status.state,
       status.stage ?? (status.overlayTrouble === undefined ? "" : "overlay"),
       imageOf(status.image, status.imageVersion) ?? (image === undefined ? "" : `(${image})`),
       status.bootMs === undefined ? "" : (status.bootMs / 1000).toFixed(1),
       status.lastSeenAt === undefined ? "" : renderAge(status.lastSeenAt, now),
-      status.address ?? devices.find((device) => device.address !== undefined)?.address ?? "",
+      status.address ?? address ?? "",
       ...(hasAlerts ? [status.alert?.kind ?? ""] : []),
     ]),
     ["BOOT(s)"],
@@ -46,7 +46,7 @@ export function renderNodeTable(nodes: readonly NodeView[], now: Date, colour = 
 }
 
 /** "alert: c001: ...", a line for each node that has one. */
-export function renderAlerts(nodes: readonly NodeView[]): readonly string[] {
+export function renderAlerts(nodes: readonly NodeSummary[]): readonly string[] {
   const alerted = nodes.flatMap(({ name, status }) =>
     status.alert === undefined ? [] : [{ name, what: status.alert.what }],
   );
@@ -59,7 +59,7 @@ export function renderAlerts(nodes: readonly NodeView[]): readonly string[] {
 }
 
 /** "2 ready c[001-002], 1 failed c003". */
-export function renderNodeSummary(nodes: readonly NodeView[]): string {
+export function renderNodeSummary(nodes: readonly NodeSummary[]): string {
   return STATES.flatMap((state) => {
     const names = nodes.filter((node) => node.status.state === state).map((node) => node.name);
     return names.length === 0 ? [] : [`${names.length} ${state} ${foldNodeSet(names)}`];
