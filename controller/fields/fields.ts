@@ -152,6 +152,9 @@ export interface Fields {
   readonly resources?: Readonly<Record<string, Json>>;
 }
 
+/** The profile of nodes that are added without any, when there is one of that name. As in Warewulf. */
+export const DEFAULT_PROFILE = "default";
+
 /** Stands for a secret that is not shown; written back, it keeps the secret that is there. */
 export const KEPT_SECRET = "(kept)";
 

@@ -5,7 +5,7 @@ import type { NodeName } from "#proto/contract/node-name.ts";
 import { foldNodeSet } from "#proto/contract/node-set.ts";
 import { canonicalFields } from "../fields/canonical-fields.ts";
 import { fieldsOfFlat } from "../fields/effective-node.ts";
-import type { Fields } from "../fields/fields.ts";
+import { DEFAULT_PROFILE, type Fields } from "../fields/fields.ts";
 import { mergeFields } from "../fields/merge-fields.ts";
 import type { InventoryRecord, RecordChange } from "./changes.ts";
 import type { Author, Inventory, MachineId, NodeFields, PendingMachine } from "./inventory.ts";
@@ -17,9 +17,6 @@ import type { InventoryTables } from "./schema.ts";
 import { unknownNodes } from "./unknown-nodes.ts";
 
 type Tx = Transaction<InventoryTables>;
-
-/** The profile of nodes that are added without any, when there is one of that name. */
-const DEFAULT_PROFILE = "default";
 
 export async function addNodes(
   tx: Tx,
