@@ -11,6 +11,7 @@ import type {
   RecordChange,
   RecordKind,
 } from "./changes.ts";
+import type { RefusedMachine } from "./store-refused-machines.ts";
 
 export { DEVICE_TYPES, ROOT_MODES, type RootModeName } from "../fields/fields.ts";
 
@@ -163,6 +164,12 @@ export interface Author {
   readonly reason?: string;
 }
 
+/** A node at the revision that somebody saw. */
+export interface SeenNode {
+  readonly name: NodeName;
+  readonly revision: number;
+}
+
 export interface CommitOptions {
   /** Everything is checked, nothing is written. */
   readonly dryRun?: boolean;
@@ -271,6 +278,27 @@ export interface Inventory extends AsyncDisposable {
   findDeniedBoot(node: NodeName, bootId: string): Promise<DeniedBoot | undefined>;
   /** Called after each commit that denied boots (in this process). Returns the unsubscribe. */
   onBootsDenied(listener: (boots: readonly DeniedBoot[]) => void): () => void;
+
+  /**
+   * Another machine is the node from now on, in one change: its boot device gets the MAC, what was learned of the machine
+   * that was is forgotten, its identity is void, and it is refused from then on. `mac-in-use`.
+   */
+  replaceMachine(
+    node: NodeName,
+    by: { readonly mac: MacAddress; readonly serial?: string; readonly revision: number },
+    author: Author,
+    options?: Pick<CommitOptions, "dryRun">,
+  ): Promise<CommittedChange>;
+  /** The machines behind two nodes are exchanged, in one change; both identities are void. */
+  swapMachines(
+    nodes: readonly [SeenNode, SeenNode],
+    author: Author,
+    options?: Pick<CommitOptions, "dryRun">,
+  ): Promise<CommittedChange>;
+  /** In order of their time. */
+  listRefusedMachines(): Promise<readonly RefusedMachine[]>;
+  /** Lets what is refused under this MAC ask again. Returns what was; `not-found`. */
+  readmitMachine(mac: MacAddress, author: Author): Promise<void>;
 
   /** The latest of a node replaces the one before. `node-unknown`. */
   putAlert(alert: NodeAlert): Promise<void>;

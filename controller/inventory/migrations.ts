@@ -16,6 +16,7 @@ const MIGRATIONS: readonly Migration[] = [
   addHardware,
   addDenials,
   addFieldsAndProfiles,
+  addRefusedMachines,
 ];
 
 /** The schema version this build reads and writes. */
@@ -272,5 +273,20 @@ async function addFieldsAndProfiles(db: Kysely<InventoryTables>): Promise<void> 
     .createIndex("changes_by_new_name")
     .on("changes")
     .columns(["kind", "renamed_to", "id"])
+    .execute();
+}
+
+/** Machines that were replaced and must not come back by themselves. */
+async function addRefusedMachines(db: Kysely<InventoryTables>): Promise<void> {
+  await db.schema
+    .createTable("refused_machines")
+    .addColumn("mac", "text", (c) => c.primaryKey().notNull())
+    .addColumn("macs_json", "text", (c) => c.notNull())
+    .addColumn("smbios_uuid", "text")
+    .addColumn("serial", "text")
+    .addColumn("node", "text", (c) => c.notNull())
+    .addColumn("user", "text", (c) => c.notNull())
+    .addColumn("reason", "text")
+    .addColumn("at", "text", (c) => c.notNull())
     .execute();
 }

@@ -4,7 +4,7 @@ import { commitTogether } from "./commit-together.ts";
 import { databaseError } from "./database-error.ts";
 import type { ChangeDetails, CommittedChange } from "./changes.ts";
 import type { DeniedBoot, Inventory, Node } from "./inventory.ts";
-import { openRecords, type StagedChange } from "./open-records.ts";
+import { openRecords, type StagedChange, type StagedWork } from "./open-records.ts";
 import { openDatabase } from "./open-database.ts";
 import type { InventoryTables } from "./schema.ts";
 import { clearAlerts, listAlerts, putAlert } from "./store-alerts.ts";
@@ -28,6 +28,10 @@ import {
   recordHardware,
   unpackHardware,
 } from "./store-hardware.ts";
+import { planExchange, planReplacement } from "./store-machines.ts";
+import { listRefusedMachines, readmitMachines, unknownRefused } from "./store-refused-machines.ts";
+import type { InventoryFacts } from "./inventory-view.ts";
+import { recordChanges } from "./record-changes.ts";
 import { addImageVersion, deleteImage, listReferencedBlobs, loadImages, setChannel } from "./store-images.ts";
 import { listChanges, findChange, loadStateAt } from "./store-changes.ts";
 import { addNodes, approveNode, deleteNodes, updateNodes } from "./store-nodes.ts";
@@ -104,6 +108,23 @@ export async function openInventory(options: {
   async function currentNodes(names: readonly string[]): Promise<readonly Node[]> {
     const view = await records.committed();
     return names.flatMap((name) => view.findNode(name)?.node ?? []);
+  }
+
+  async function changeMachines(
+    decide: (facts: InventoryFacts, reader: Kysely<InventoryTables>) => Promise<StagedWork>,
+    dryRun: boolean | undefined,
+  ): Promise<CommittedChange> {
+    if (dryRun === true) {
+      const view = await records.committed();
+      const planned = await inSnapshot(async (reader) =>
+        records.plan(reader, view, await decide(view, reader)),
+      );
+      return { id: undefined, records: planned.records };
+    }
+    const { id, records: after } = await changingRecords(async (tx) =>
+      records.stage(tx, await decide(await records.factsIn(tx), tx)),
+    );
+    return { id, records: after };
   }
 
   async function nodesOf({ records: changed }: CommittedChange): Promise<readonly Node[]> {
@@ -202,6 +223,22 @@ export async function openInventory(options: {
       return () => {
         denialListeners.delete(listener);
       };
+    },
+
+    replaceMachine: async (node, by, author, { dryRun } = {}) => {
+      const work = async (facts: InventoryFacts, reader: Kysely<InventoryTables>) =>
+        planReplacement(facts, await listPending(reader), { node, ...by }, author);
+      return changeMachines(work, dryRun);
+    },
+    swapMachines: async (nodes, author, { dryRun } = {}) =>
+      changeMachines(async (facts) => planExchange(facts, nodes, author), dryRun),
+    listRefusedMachines: async () => inSnapshot(listRefusedMachines),
+    readmitMachine: async (mac, author) => {
+      await inTransaction(async (tx) => {
+        const effects = await readmitMachines(tx, [mac]);
+        if (effects.length === 0) throw unknownRefused(mac);
+        await recordChanges(tx, effects, author, now());
+      });
     },
 
     putAlert: async (alert) => inTransaction((tx) => putAlert(tx, alert)),

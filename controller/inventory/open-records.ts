@@ -11,7 +11,7 @@ import {
   joinDeltas,
 } from "./inventory-view.ts";
 import { type CommitPlan, planCommit } from "./plan-commit.ts";
-import { recordChanges } from "./record-changes.ts";
+import { type Change, recordChanges } from "./record-changes.ts";
 import type { InventoryTables } from "./schema.ts";
 import { greatestRevisions } from "./store-changes.ts";
 import { loadView, writeRecords } from "./store-records.ts";
@@ -34,6 +34,16 @@ export interface StagedWork {
   readonly options?: CommitOptions;
   /** What is known of the machines behind some of the nodes. */
   readonly machines?: ReadonlyMap<string, MachineId>;
+  /** What else is done in the same step, and stands in the same entry of the history; after the records are written. */
+  readonly also?: (tx: Tx, at: Date) => Promise<AlsoDone>;
+}
+
+/** What was done besides records. */
+export interface AlsoDone {
+  readonly effects: readonly Change[];
+  readonly denied: readonly DeniedBoot[];
+  /** Other machines than before, behind nodes of the change. */
+  readonly machines: ReadonlyMap<string, MachineId>;
 }
 
 /**
@@ -104,11 +114,18 @@ export function openRecords(parts: {
       if (planned.effects.length === 0) return { id: undefined, records: planned.records, denied: [] };
       const at = now();
       const denied = await writeRecords(tx, planned, at, takeTurns());
-      const effects = [...planned.effects, ...machineEffects(planned, machines)];
+      const also = await work.also?.(tx, at);
+      const others = await writeMachines(tx, planned.delta, also?.machines ?? new Map());
+      const effects = [
+        ...planned.effects,
+        ...machineEffects(planned, machines),
+        ...others.effects,
+        ...(also?.effects ?? []),
+      ];
       const id = await recordChanges(tx, effects, author, at);
       if (id === undefined) throw new Error("a change with effects has a number");
-      put(planned.delta, detailsOf(id, at, author, effects));
-      return { id, records: planned.records, denied };
+      put(others.delta, detailsOf(id, at, author, effects));
+      return { id, records: planned.records, denied: [...denied, ...(also?.denied ?? [])] };
     },
     stageMachine: async (tx, name, machine) => {
       const entry = (await factsIn(tx)).findNode(name);
@@ -162,6 +179,29 @@ async function greatestOfNew(
     node: await greatestRevisions(reader, "node", names("node")),
     profile: await greatestRevisions(reader, "profile", names("profile")),
   };
+}
+
+/** Other machines are behind nodes that the change wrote. */
+async function writeMachines(
+  tx: Tx,
+  delta: InventoryDelta,
+  machines: ReadonlyMap<string, MachineId>,
+): Promise<{ readonly delta: InventoryDelta; readonly effects: readonly Change[] }> {
+  const nodes = new Map(delta.nodes);
+  const effects: Change[] = [];
+  for (const [name, machine] of machines) {
+    const entry = nodes.get(name);
+    if (entry === undefined) throw new Error(`${name} is in the change`);
+    await tx
+      .updateTable("nodes")
+      .set({ smbios_uuid: machine.smbiosUuid ?? null, serial: machine.serial ?? null })
+      .where("name", "=", name)
+      .execute();
+    nodes.set(name, { ...entry, node: { ...entry.node, machine } });
+    const [before, after] = [filled(entry.node.machine), filled(machine)];
+    if (before !== undefined || after !== undefined) effects.push({ kind: "machine", name, before, after });
+  }
+  return { delta: { ...delta, nodes }, effects };
 }
 
 /** What is learned of machines in the same step. */

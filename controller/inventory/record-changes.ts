@@ -5,7 +5,15 @@ import type { InventoryTables } from "./schema.ts";
 
 /** One thing before and after a change; undefined where it did not exist. */
 export interface Change {
-  readonly kind: "node" | "profile" | "machine" | "image" | "channel" | "identity" | "alert";
+  readonly kind:
+    | "node"
+    | "profile"
+    | "machine"
+    | "image"
+    | "channel"
+    | "identity"
+    | "alert"
+    | "refused-machine";
   readonly name: string;
   readonly before: object | undefined;
   readonly after: object | undefined;

@@ -18,6 +18,7 @@ export interface InventoryTables {
   identities: IdentitiesTable;
   secrets: { node: string; name: string; value: Uint8Array };
   denied_boots: { node: string; boot_id: string; until: string; why: string };
+  refused_machines: RefusedMachinesTable;
   node_alerts: { node: string; kind: string; what: string; at: string };
   hardware_contents: HardwareContentsTable;
   hardware_boots: HardwareBootsTable;
@@ -115,4 +116,18 @@ interface HardwareBootsTable {
   /** In hardware_contents. */
   digest: string;
   reported_at: string;
+}
+
+/** Machines that others took the place of. */
+export interface RefusedMachinesTable {
+  /** The one it booted with. */
+  mac: string;
+  macs_json: string;
+  smbios_uuid: string | null;
+  serial: string | null;
+  /** The node it was. No reference: it stays refused when the node goes. */
+  node: string;
+  user: string;
+  reason: string | null;
+  at: string;
 }

@@ -2,7 +2,7 @@ import type { Kysely, Transaction } from "kysely";
 
 import type { NodeName } from "#proto/contract/node-name.ts";
 import { type Author, DENIED_SECONDS, type DeniedBoot } from "./inventory.ts";
-import { chunksOf, ROWS_PER_STATEMENT, recordChanges } from "./record-changes.ts";
+import { type Change, chunksOf, ROWS_PER_STATEMENT, recordChanges } from "./record-changes.ts";
 import type { InventoryTables } from "./schema.ts";
 
 type Tx = Transaction<InventoryTables>;
@@ -74,7 +74,7 @@ export async function findDeniedBoot(
   return row === undefined ? undefined : deniedOfRow(row);
 }
 
-/** The identity goes, and with it every token: those it has used, which its key could present again, and unused ones. */
+/** As {@link voidIdentities}, with an entry of its own in the history. */
 export async function revokeIdentities(
   tx: Tx,
   names: readonly NodeName[],
@@ -82,28 +82,37 @@ export async function revokeIdentities(
   now: Date,
 ): Promise<readonly DeniedBoot[]> {
   const reason = author.reason === undefined ? "" : `: ${author.reason}`;
-  const denied = await denyCurrentBoots(
+  const { denied, effects } = await voidIdentities(
     tx,
     names,
     (node) => `the identity of ${node} was revoked by ${author.user}${reason}`,
     now,
   );
+  await recordChanges(tx, effects, author, now);
+  return denied;
+}
+
+/** The identity goes, and with it every token: those it has used, which its key could present again, and unused ones. */
+export async function voidIdentities(
+  tx: Tx,
+  names: readonly NodeName[],
+  why: (node: NodeName) => string,
+  now: Date,
+): Promise<{ readonly denied: readonly DeniedBoot[]; readonly effects: readonly Change[] }> {
+  const denied = await denyCurrentBoots(tx, names, why, now);
   for (const part of chunksOf(names, ROWS_PER_STATEMENT)) {
     await tx.deleteFrom("identities").where("node", "in", part).execute();
     await tx.deleteFrom("tokens").where("node", "in", part).execute();
   }
-  await recordChanges(
-    tx,
-    denied.map(({ node, bootId }) => ({
+  const effects = denied.map(
+    ({ node, bootId }): Change => ({
       kind: "identity",
       name: node,
       before: { bootId },
       after: undefined,
-    })),
-    author,
-    now,
+    }),
   );
-  return denied;
+  return { denied, effects };
 }
 
 function deniedOfRow(row: InventoryTables["denied_boots"]): DeniedBoot {

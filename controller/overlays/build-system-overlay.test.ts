@@ -27,7 +27,14 @@ beforeEach(async () => {
   mkdirSync(join(directory, "overlays/base/rootfs/etc"), { recursive: true });
   inventory = await openInventory({ path: join(directory, "inventory.db"), now: () => new Date(0) });
   blobs = await openBlobStore({ directory: join(directory, "blobs") });
-  const paths = { state: "", runtime: "", overlays: join(directory, "overlays"), ipxe: "", artifacts: "" };
+  const paths = {
+    state: "",
+    runtime: "",
+    hooks: "",
+    overlays: join(directory, "overlays"),
+    ipxe: "",
+    artifacts: "",
+  };
   build = openSystemOverlays({ config: { controller, network, paths }, inventory, blobs });
 });
 
