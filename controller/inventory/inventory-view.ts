@@ -29,9 +29,9 @@ export interface InventoryDelta {
 
 /** The inventory as a planner sees it. */
 export interface InventoryFacts {
-  findNode(name: string): NodeEntry | undefined;
-  findProfile(name: string): InventoryRecord | undefined;
-  findClaim(key: string): Claim | undefined;
+  readonly findNode: (name: string) => NodeEntry | undefined;
+  readonly findProfile: (name: string) => InventoryRecord | undefined;
+  readonly findClaim: (key: string) => Claim | undefined;
   /** In no order. */
   nodes(): Iterable<NodeEntry>;
   profiles(): Iterable<InventoryRecord>;

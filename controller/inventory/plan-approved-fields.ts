@@ -21,12 +21,17 @@ type Devices = Readonly<Record<string, DeviceFields>>;
  * | neither                         | the device is added, as the one that boots                            |
  */
 export function planApprovedFields(own: Fields, merged: Fields, wanted: Fields, bootMac: MacAddress): Fields {
-  const { devices: wantedDevices = {}, primaryDevice: _, ...rest } = wanted;
-  const tags = { ...own.tags, ...wanted.tags };
   const there = merged.devices ?? {};
-  const fields: Fields = { ...own, ...rest, tags };
+  const fields = {
+    ...own,
+    ...wanted,
+    // Its devices are looked at below: what the machine has besides them is seen when it boots.
+    devices: own.devices,
+    primaryDevice: own.primaryDevice,
+    tags: { ...own.tags, ...wanted.tags },
+  } as Fields;
   if (Object.values(there).some(({ mac }) => mac === bootMac)) return canonicalFields(fields);
-  const [name, device] = Object.entries(wantedDevices).find(([, { mac }]) => mac === bootMac) ?? [
+  const [name, device] = Object.entries(wanted.devices ?? {}).find(([, { mac }]) => mac === bootMac) ?? [
     "eth0",
     { mac: bootMac },
   ];

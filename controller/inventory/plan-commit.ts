@@ -5,8 +5,9 @@ import { effectiveNode } from "../fields/effective-node.ts";
 import type { Fields } from "../fields/fields.ts";
 import { keepSecrets, redactSecrets } from "../fields/keep-secrets.ts";
 import { type FieldsMerger, openMerger } from "../fields/merge-fields.ts";
+import { validateEffective } from "../fields/validate-effective.ts";
 import { validateFields } from "../fields/validate-fields.ts";
-import { ChangeRefused } from "./change-refused.ts";
+import { type ChangeFinding, ChangeRefused } from "./change-refused.ts";
 import type { InventoryRecord, RecordChange, RecordedEffect, RecordKind } from "./changes.ts";
 import type { MachineId } from "./inventory.ts";
 import {
@@ -109,13 +110,12 @@ export function findRecord(
   return kind === "node" ? facts.findNode(name)?.record : facts.findProfile(name);
 }
 
-/** A record as it is effective. Throws `profile-unknown`. */
+/** A record and what it is merged with its profiles. */
 export function entryOf(
   record: InventoryRecord,
-  merger: FieldsMerger,
+  merged: Fields,
   known: { readonly machine: MachineId; readonly createdAt: Date; readonly updatedAt: Date },
 ): NodeEntry {
-  const merged = merger.merge(record.fields);
   const name = record.name as NodeName;
   const { machine, createdAt, updatedAt } = known;
   return {
@@ -246,22 +246,61 @@ function* planDelta(
     if (step.after !== undefined) written.set(step.after.name, { before: base.findNode(name), step });
   }
   const merger = openMerger(profileFields(afterDelta(base, { profiles, nodes, claims: new Map() })));
+  const check = openEffectiveCheck(base);
   for (const [name, { before, step }] of written) {
     if (step.after === undefined) continue;
     const machine = before?.node.machine ?? circumstances.machines.get(name) ?? {};
     const createdAt = before?.node.createdAt ?? circumstances.now;
-    nodes.set(name, entryOf(step.after, merger, { machine, createdAt, updatedAt: circumstances.now }));
+    const merged = merger.merge(step.after.fields);
+    check.look(name, merged, before?.record);
+    nodes.set(name, entryOf(step.after, merged, { machine, createdAt, updatedAt: circumstances.now }));
     yield;
   }
   if (profiles.size > 0) {
     const affected = affectedBy(base, profiles);
-    for (const entry of base.nodes()) {
-      if (nodes.has(entry.record.name) || !usesAny(entry.record.fields, affected)) continue;
-      nodes.set(entry.record.name, entryOf(entry.record, merger, entry.node));
+    for (const { record, node } of base.nodes()) {
+      if (nodes.has(record.name) || !usesAny(record.fields, affected)) continue;
+      const merged = merger.merge(record.fields);
+      check.look(record.name, merged, record);
+      nodes.set(record.name, entryOf(record, merged, node));
       yield;
     }
   }
+  problems.push(...check.problems());
   return { profiles, nodes, claims: planClaims(base, nodes, problems) };
+}
+
+/** Looks for what is wrong with nodes as they will be; what was wrong with one before is no reason to refuse the change. */
+function openEffectiveCheck(base: InventoryFacts): {
+  readonly look: (name: string, merged: Fields, before: InventoryRecord | undefined) => void;
+  readonly problems: () => readonly ChangeProblem[];
+} {
+  const found = new Map<string, { readonly finding: ChangeFinding; readonly names: string[] }>();
+  let mergerBefore: FieldsMerger | undefined;
+  const keyOf = ({ at, what }: ChangeFinding): string => `${at}: ${what}`;
+  return {
+    look: (name, merged, before) => {
+      const findings = validateEffective(merged);
+      if (findings.length === 0) return;
+      mergerBefore ??= openMerger(profileFields(base));
+      const known = new Set(
+        before === undefined ? [] : validateEffective(mergerBefore.merge(before.fields)).map(keyOf),
+      );
+      for (const finding of findings) {
+        const key = keyOf(finding);
+        if (known.has(key)) continue;
+        const same = found.get(key);
+        if (same === undefined) found.set(key, { finding, names: [name] });
+        else same.names.push(name);
+      }
+    },
+    problems: () =>
+      [...found.values()].map(({ finding, names }) => ({
+        ...finding,
+        code: "request-invalid",
+        at: `${foldNodeSet(names)}: ${finding.at}`,
+      })),
+  };
 }
 
 function planClaims(

@@ -25,7 +25,7 @@ export function planStateBefore(now: InventoryState): StateBefore {
       if (kind !== "node" && kind !== "profile") return;
       if (renamedTo !== undefined) fieldsOf[kind].delete(renamedTo);
       if (before === undefined) fieldsOf[kind].delete(name);
-      else fieldsOf[kind].set(name, before as Fields);
+      else fieldsOf[kind].set(name, before);
     },
     state: () => ({ nodes: recordsOf("node"), profiles: recordsOf("profile") }),
   };

@@ -6,6 +6,7 @@ import type { ChangeQuery } from "./inventory.ts";
 import { planStateBefore } from "./plan-state-before.ts";
 import { chunksOf, ROWS_PER_STATEMENT } from "./record-changes.ts";
 import type { InventoryTables } from "./schema.ts";
+import { takeTurns } from "./take-turns.ts";
 import { touchedBy } from "./touched-by.ts";
 
 type Reader = Kysely<InventoryTables>;
@@ -13,7 +14,7 @@ type Reader = Kysely<InventoryTables>;
 /** What else the history keeps under the name of a node. */
 const OF_A_NODE = ["node", "machine", "identity", "alert"] as const;
 /** Rows read at once when a state of the past is worked out. */
-const ROWS_AT_ONCE = 2000;
+const ROWS_AT_ONCE = 500;
 
 /**
  * Newest first. What machines were found to be is told of one node only: 10,000 first boots would bury all that people did.
@@ -61,6 +62,7 @@ export async function loadStateAt(reader: Reader, at: Date, now: InventoryState)
     .executeTakeFirst();
   const until = last?.id ?? 0;
   const before = planStateBefore(now);
+  const pause = takeTurns();
   for (let below = Number.MAX_SAFE_INTEGER; ; ) {
     const rows = await reader
       .selectFrom("changes")
@@ -71,7 +73,10 @@ export async function loadStateAt(reader: Reader, at: Date, now: InventoryState)
       .orderBy("id", "desc")
       .limit(ROWS_AT_ONCE)
       .execute();
-    for (const row of rows) effectsOfStored(row).forEach(before.undo);
+    for (const row of rows) {
+      effectsOfStored(row).forEach(before.undo);
+      await pause();
+    }
     const oldest = rows.at(-1);
     if (oldest === undefined || rows.length < ROWS_AT_ONCE) return before.state();
     below = oldest.id;

@@ -24,20 +24,21 @@ export async function loadView(
   pause: () => Promise<void>,
 ): Promise<InventoryView> {
   const rows = await reader.selectFrom("nodes").selectAll().execute();
+  const records = rows.map((row) => recordOfRow("node", row));
   const profiles = (await reader.selectFrom("profiles").selectAll().execute()).map((row) =>
     recordOfRow("profile", row),
   );
-  const merger = openMerger(profileFields({ profiles: () => profiles }));
+  const merger = openMerger(withMissing(profileFields({ profiles: () => profiles }), records));
   const nodes: NodeEntry[] = [];
-  for (const part of chunksOf(rows, ROWS_PER_STATEMENT)) {
+  for (const [at, row] of rows.entries()) {
+    const record = records[at];
+    if (record === undefined) throw new Error("each row is a record");
     nodes.push(
-      ...part.map((row) =>
-        entryOf(recordOfRow("node", row), merger, {
-          machine: machineOfRow(row),
-          createdAt: new Date(row.created_at),
-          updatedAt: new Date(row.updated_at),
-        }),
-      ),
+      entryOf(record, merger.merge(record.fields), {
+        machine: machineOfRow(row),
+        createdAt: new Date(row.created_at),
+        updatedAt: new Date(row.updated_at),
+      }),
     );
     await pause();
   }
@@ -107,6 +108,17 @@ export async function writeRecords(
   await deleteRows(tx, "node", nodes);
   await deleteRows(tx, "profile", gone("profile"));
   return denied;
+}
+
+/** A file that somebody has edited by hand may name profiles that are not there: no reason to know nothing of its nodes. */
+function withMissing(
+  profiles: ReadonlyMap<string, Fields>,
+  nodes: readonly InventoryRecord[],
+): ReadonlyMap<string, Fields> {
+  const named = [...profiles.values(), ...nodes.map(({ fields }) => fields)].flatMap(
+    (fields) => fields.profiles ?? [],
+  );
+  return new Map([...named.map((name) => [name, {}] as const), ...profiles]);
 }
 
 /** Identities, secrets, tokens, hardware and alerts go with a node: the schema says so. */

@@ -146,5 +146,5 @@ export function presentChange(change: ChangeDetails, withSecrets: boolean): Chan
 }
 
 function presentContent(kind: RecordedEffect["kind"], content: object, withSecrets: boolean): object {
-  return withSecrets || (kind !== "node" && kind !== "profile") ? content : redactSecrets(content as Fields);
+  return withSecrets || (kind !== "node" && kind !== "profile") ? content : redactSecrets(content);
 }

@@ -4,7 +4,7 @@ import { readIpv4 } from "../../config/ipv4.ts";
 import { hasControlCharacter, kernelArgumentProblem } from "../../config/scalar-readers.ts";
 import type { NetworkDevice, NodeFields } from "../../inventory/inventory.ts";
 import type { RequestFinding } from "./request-error.ts";
-import type { DeviceInput, NodeChanges, NodeFieldsInput } from "./schemas.ts";
+import type { DeviceInput, NodeFieldsInput } from "./schemas.ts";
 
 export const IMAGE_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 const OVERLAY_NAME = IMAGE_NAME;
@@ -72,6 +72,8 @@ export function validateNodeFields(input: NodeFieldsInput, at: string): Validate
   return {
     findings,
     fields: {
+      // Whether there are such profiles is seen where they are merged.
+      ...(input.profiles === undefined ? {} : { profiles: input.profiles }),
       ...(input.image === undefined ? {} : { image: input.image }),
       ...(input.rootMode === undefined ? {} : { rootMode: input.rootMode }),
       ...(input.rootSizeBytes === undefined ? {} : { rootSizeBytes: input.rootSizeBytes }),
@@ -82,32 +84,6 @@ export function validateNodeFields(input: NodeFieldsInput, at: string): Validate
       ...(input.comment === undefined || input.comment === "" ? {} : { comment: input.comment }),
       devices: validated,
     },
-  };
-}
-
-/** The fields of a node after a change, still to be validated. See NodeChanges for what null means. */
-export function mergeNodeChanges(fields: NodeFields, changes: NodeChanges): NodeFieldsInput {
-  const pick = <T>(change: T | null | undefined, now: T | undefined): T | undefined =>
-    change === undefined ? now : (change ?? undefined);
-  const image = pick(changes.image, fields.image);
-  const rootMode = pick(changes.rootMode, fields.rootMode);
-  const rootSizeBytes = pick(changes.rootSizeBytes, fields.rootSizeBytes);
-  const comment = pick(changes.comment, fields.comment);
-  const tags = new Map(Object.entries(fields.tags));
-  for (const [key, value] of Object.entries(changes.tags ?? {})) {
-    if (value === null) tags.delete(key);
-    else tags.set(key, value);
-  }
-  return {
-    ...(image === undefined ? {} : { image }),
-    ...(rootMode === undefined ? {} : { rootMode }),
-    ...(rootSizeBytes === undefined ? {} : { rootSizeBytes }),
-    kernelArguments: [...(changes.kernelArguments ?? fields.kernelArguments)],
-    overlays: [...(changes.overlays ?? fields.overlays)],
-    runtimeOverlays: [...(changes.runtimeOverlays ?? fields.runtimeOverlays)],
-    tags: Object.fromEntries(tags),
-    ...(comment === undefined ? {} : { comment }),
-    devices: (changes.devices ?? fields.devices).map((device) => ({ ...device })),
   };
 }
 
