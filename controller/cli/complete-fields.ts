@@ -1,12 +1,9 @@
-import { foldNodeSet } from "#proto/contract/node-set.ts";
-
 import { parseFieldPath } from "../fields/field-path.ts";
 import type { Fields } from "../fields/fields.ts";
 import { openMerger } from "../fields/merge-fields.ts";
 import type { InventoryRecord, InventoryState, RecordKind } from "../inventory/changes.ts";
 import type { CliContext } from "./cli-context.ts";
-import { fetchState } from "./commit-changes.ts";
-import { fetchProfiles, listOfNames, profileFields } from "./field-commands.ts";
+import { fetchNodes, fetchProfiles, listOfNames, profileFields } from "./field-commands.ts";
 import { rowOfOption } from "./field-options.ts";
 import {
   planSetPaths,
@@ -125,5 +122,5 @@ async function stateOf(
   names: string | undefined,
 ): Promise<InventoryState> {
   if (kind === "profile" || names === undefined) return fetchProfiles(context);
-  return fetchState(context, { nodes: foldNodeSet(await resolveNodes(context, names)) });
+  return fetchNodes(context, await resolveNodes(context, names));
 }

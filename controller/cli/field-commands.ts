@@ -3,8 +3,8 @@ import { readFile } from "node:fs/promises";
 import { MusterError } from "#proto/contract/muster-error.ts";
 import { foldNodeSet } from "#proto/contract/node-set.ts";
 
-import type { NodeView } from "../api/rest/schemas.ts";
-import type { Fields } from "../fields/fields.ts";
+import type { NodeSummaryList } from "../api/rest/schemas.ts";
+import { DEFAULT_PROFILE, type Fields } from "../fields/fields.ts";
 import type { Profiles } from "../fields/merge-fields.ts";
 import type { InventoryRecord, InventoryState, RecordChange, RecordKind } from "../inventory/changes.ts";
 import type { CliContext } from "./cli-context.ts";
@@ -22,6 +22,9 @@ import { resolveNodes } from "./resolve-nodes.ts";
  */
 const UNASKED_NODES = 50;
 
+/** Node refuses requests whose head is longer than 16 KiB (--max-http-header-size); brackets and commas take three bytes each. */
+const LONGEST_QUERY = 4096;
+
 type FieldCommandOptions = CommitOptions & Readonly<Record<string, unknown>>;
 
 /** `muster node add`. */
@@ -34,7 +37,8 @@ export async function addNodes(
   const edits = await readEdits(assignments, options);
   const names = await resolveNodes(context, nodeset);
   const state = await fetchProfiles(context);
-  const records = names.map((name) => newRecord("node", name));
+  const fields = startOf(edits, state);
+  const records = names.map((name): InventoryRecord => ({ kind: "node", name, revision: 0, fields }));
   const changes = planFieldChanges(records, edits, profileFields(state));
   return previewAndCommit(context, { changes, state }, unasked(options));
 }
@@ -48,7 +52,9 @@ export async function addProfiles(
 ): Promise<number> {
   const edits = await readEdits(assignments, options);
   const state = await fetchProfiles(context);
-  const records = listOfNames(names).map((name) => newRecord("profile", name));
+  const records = listOfNames(names).map(
+    (name): InventoryRecord => ({ kind: "profile", name, revision: 0, fields: {} }),
+  );
   const changes = planFieldChanges(records, edits, profileFields(state));
   return previewAndCommit(context, { changes, state }, unasked(options));
 }
@@ -97,10 +103,9 @@ export async function deleteNodes(
 ): Promise<number> {
   const { state, records } = await chooseRecords(context, "node", nodeset);
   const names = records.map(({ name }) => name);
-  const { nodes } = await context.api.get<{ nodes: readonly NodeView[] }>("/nodes", {
-    names: foldNodeSet(names),
-  });
-  const running = nodes.filter((node) => node.status.state === "ready").length;
+  const { nodes } = await context.api.get<NodeSummaryList>("/node-summaries", namesQuery("names", names));
+  const chosen = new Set(names);
+  const running = nodes.filter(({ name, status }) => status.state === "ready" && chosen.has(name)).length;
   const warning = running === 0 ? "" : `, ${running} of them running`;
   const question = `Delete ${renderCount(names.length, "node")} ${foldNodeSet(names)}${warning}?`;
   return previewAndCommit(context, { changes: records.map(deletion), state, question }, options);
@@ -162,9 +167,32 @@ async function chooseRecords(
   }
   // in the order written, so that addresses count up as the operator sees them
   const names = await resolveNodes(context, text);
-  const state = await fetchState(context, { nodes: foldNodeSet(names) });
+  const state = await fetchNodes(context, names);
   const byName = new Map(state.nodes.map((node) => [node.name, node]));
   return { state, records: names.flatMap((name) => byName.get(name) ?? []) };
+}
+
+/** These nodes as written, in natural order, and all profiles; `node-unknown` names what does not exist. */
+export async function fetchNodes(
+  context: CliContext,
+  names: readonly string[],
+  query: Omit<Parameters<typeof fetchState>[1] & object, "nodes"> = {},
+): Promise<InventoryState> {
+  const state = await fetchState(context, { ...namesQuery("nodes", names), ...query });
+  const wanted = new Set(names);
+  const nodes = state.nodes.filter(({ name }) => wanted.delete(name));
+  if (wanted.size === 0) return { nodes, profiles: state.profiles };
+  throw new MusterError({
+    code: "node-unknown",
+    what: `there is no node ${foldNodeSet(wanted)}`,
+    fix: "`muster node list` shows all nodes",
+  });
+}
+
+/** Thousands of names that do not fold are too long for a URL: then everything is asked for. */
+function namesQuery<K extends string>(key: K, names: readonly string[]): { readonly [P in K]?: string } {
+  const folded = foldNodeSet(names);
+  return (folded.length > LONGEST_QUERY ? {} : { [key]: folded }) as { readonly [P in K]?: string };
 }
 
 /** The profile of this name; `profile-unknown` without one. */
@@ -236,8 +264,12 @@ async function withSecret(given: GivenOption): Promise<GivenOption> {
   });
 }
 
-function newRecord(kind: RecordKind, name: string): InventoryRecord {
-  return { kind, name, revision: 0, fields: {} satisfies Fields };
+/** A new node takes from the profile "default" unless its profiles are given; `--profile ""` gives it none. */
+function startOf(edits: readonly FieldEdit[], { profiles }: InventoryState): Fields {
+  const isGiven = edits.some(({ row }) => row?.path === "profiles");
+  return !isGiven && profiles.some(({ name }) => name === DEFAULT_PROFILE)
+    ? { profiles: [DEFAULT_PROFILE] }
+    : {};
 }
 
 function deletion({ kind, name, revision }: InventoryRecord): RecordChange {

@@ -71,3 +71,22 @@ it("keeps a path under resources that is a map on one node and a value on anothe
     "resources.mounts.home",
   ]);
 });
+
+it("tells that secrets differ, and never what they are", () => {
+  const [a, b, c] = ["one", "two", "one"].map((password, at) => node(`c00${at}`, { bmc: { password } }));
+  expect(
+    planNodeDiff(
+      [a, b].flatMap((one) => one ?? []),
+      [c].flatMap((one) => one ?? []),
+    ),
+  ).toEqual([
+    {
+      path: "bmc.password",
+      left: [
+        { nodes: "c000", value: "(secret 1)" },
+        { nodes: "c001", value: "(secret 2)" },
+      ],
+      right: [{ nodes: "c002", value: "(secret 1)" }],
+    },
+  ]);
+});

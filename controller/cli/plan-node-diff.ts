@@ -2,9 +2,10 @@ import { foldNodeSet } from "#proto/contract/node-set.ts";
 
 import { canonicalFields } from "../fields/canonical-fields.ts";
 import { parseFieldPath, renderFieldPath } from "../fields/field-path.ts";
-import { findField, isPlain } from "../fields/field-tree.ts";
+import { isPlain } from "../fields/field-tree.ts";
 import type { Fields, Json } from "../fields/fields.ts";
 import { listLeaves } from "../fields/list-leaves.ts";
+import { rowAtPath } from "./plan-field-completion.ts";
 
 /** A node with its effective fields. */
 export interface ComparedNode {
@@ -42,7 +43,9 @@ export function planNodeDiff(
   right: readonly ComparedNode[],
   { ignoreUnique = false, byName = false }: DiffOptions = {},
 ): readonly NodeDifference[] {
-  const sides = [left.map(flattened), right.map(flattened)] as const;
+  const secrets = new Map<string, number>();
+  const flat = (node: ComparedNode): Flattened => flattened(node, secrets);
+  const sides = [left.map(flat), right.map(flat)] as const;
   return pathsOf([...left, ...right]).flatMap((path) => {
     if (ignoreUnique && isUnique(path)) return [];
     const differing = byName ? differingNames(path, sides) : undefined;
@@ -59,10 +62,16 @@ interface Flattened {
   readonly leaves: ReadonlyMap<string, { readonly value: Json; readonly text: string }>;
 }
 
-function flattened({ name, fields }: ComparedNode): Flattened {
-  const leaves = listLeaves(fields).map(
-    ({ path, value }) => [renderFieldPath(path), { value, text: JSON.stringify(value) }] as const,
-  );
+/** That secrets differ is told, never what they are: each that is another gets another number. */
+function flattened({ name, fields }: ComparedNode, secrets: Map<string, number>): Flattened {
+  const leaves = listLeaves(fields).map(({ path, value }) => {
+    const text = JSON.stringify(value);
+    const at = renderFieldPath(path);
+    if (rowAtPath(path)?.type.kind !== "secret") return [at, { value, text }] as const;
+    const number = secrets.get(text) ?? secrets.size + 1;
+    secrets.set(text, number);
+    return [at, { value: `(secret ${number})`, text }] as const;
+  });
   return { name, leaves: new Map(leaves) };
 }
 
@@ -107,6 +116,5 @@ function union(a: Json, b: Json): Json {
 }
 
 function isUnique(path: string): boolean {
-  const node = findField(parseFieldPath(path))?.node;
-  return node?.kind === "leaf" && node.row.unique === true;
+  return rowAtPath(parseFieldPath(path))?.unique === true;
 }

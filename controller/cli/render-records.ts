@@ -9,6 +9,8 @@ import { renderCount, renderTable } from "./render-text.ts";
 
 /** Longer folded lists of nodes are cut: tables are for lines of a terminal, and `-o json` has all. */
 const LONGEST_FOLD = 60;
+/** Up to this many values of one side are shown: each node has its own address. */
+const SHOWN_VALUES = 3;
 
 /** Field by field: what it is, who says so, and what that overrode. `own` stands for the record itself. */
 export function renderExplained(explained: readonly ExplainedField[], own: string): string {
@@ -17,9 +19,9 @@ export function renderExplained(explained: readonly ExplainedField[], own: strin
     ["FIELD", "VALUE", "FROM", "OVERRODE"],
     explained.map(({ path, value, from, overrode }) => [
       path,
-      renderShown(value),
+      renderValue(value),
       said(from),
-      overrode.map((one) => `${renderShown(one.value)} (${said(one.from)})`).join(", "),
+      overrode.map((one) => `${renderValue(one.value)} (${said(one.from)})`).join(", "),
     ]),
   );
 }
@@ -28,7 +30,7 @@ export function renderExplained(explained: readonly ExplainedField[], own: strin
 export function renderLeaves(leaves: readonly { readonly path: string; readonly value: Json }[]): string {
   return renderTable(
     ["FIELD", "VALUE"],
-    leaves.map(({ path, value }) => [path, renderShown(value)]),
+    leaves.map(({ path, value }) => [path, renderValue(value)]),
   );
 }
 
@@ -72,15 +74,16 @@ export function renderNodeDiff(
 function renderSide(side: readonly SideValue[]): string {
   const [only, ...more] = side;
   if (only === undefined) return "";
-  if (more.length === 0) return only.value === undefined ? "" : renderShown(only.value);
-  return side
-    .map(({ nodes, value }) => `${value === undefined ? "-" : renderShown(value)} (${cut(nodes)})`)
-    .join(", ");
+  if (more.length === 0) return renderSideValue(only.value);
+  const shown = side
+    .slice(0, SHOWN_VALUES)
+    .map(({ nodes, value }) => `${renderSideValue(value)} (${cut(nodes)})`);
+  const rest = side.length - shown.length;
+  return `${shown.join(", ")}${rest === 0 ? "" : `, and ${rest} more (-o json has all)`}`;
 }
 
-/** What has no value says so with "-", as every table here: an empty text is shown as one. */
-function renderShown(value: Json): string {
-  return renderValue(value);
+function renderSideValue(value: Json | undefined): string {
+  return value === undefined ? "-" : renderValue(value);
 }
 
 function cut(folded: string): string {

@@ -10,7 +10,7 @@ import { openMerger, type Profiles } from "../fields/merge-fields.ts";
 import type { InventoryRecord } from "../inventory/changes.ts";
 import type { CliContext } from "./cli-context.ts";
 import { fetchState } from "./commit-changes.ts";
-import { knownProfile, listOfNames, profileFields } from "./field-commands.ts";
+import { fetchNodes, knownProfile, listOfNames, profileFields } from "./field-commands.ts";
 import { resolveTime } from "./resolve-time.ts";
 import { planNodeDiff } from "./plan-node-diff.ts";
 import { planProfileUsers } from "./plan-profile-users.ts";
@@ -50,7 +50,7 @@ export async function showNodes(context: CliContext, nodeset: string, options: S
   for (const name of at === undefined ? names : []) {
     views.set(name, await context.api.get<NodeView>(`/nodes/${encodeURIComponent(name)}`));
   }
-  const state = await fetchState(context, { nodes: foldNodeSet(names), ...queryOf(options, at) });
+  const state = await fetchNodes(context, names, queryOf(options, at));
   const records = new Map(state.nodes.map((record) => [record.name, record]));
   const profiles = profileFields(state);
   const shown = names.flatMap((name) => {
@@ -160,9 +160,10 @@ export async function diffNodes(
   if (right === undefined && at === undefined) throw nothingToCompare(left);
   const leftNames = await resolveNodes(context, left);
   const rightNames = right === undefined ? leftNames : await resolveNodes(context, right);
-  const names = foldNodeSet([...leftNames, ...rightNames]);
-  const then = await fetchState(context, { nodes: names, ...queryOf({}, at) });
-  const now = right === undefined ? await fetchState(context, { nodes: names }) : then;
+  const names = [...new Set([...leftNames, ...rightNames])];
+  // with secrets, to tell that they differ; planNodeDiff does not let them out
+  const then = await fetchNodes(context, names, queryOf({ secrets: true }, at));
+  const now = right === undefined ? await fetchNodes(context, names, { secrets: true }) : then;
   const effective = (state: typeof then, chosen: readonly string[]): { name: string; fields: Fields }[] => {
     const merger = openMerger(profileFields(state));
     const wanted = new Set(chosen);

@@ -44,9 +44,10 @@ export interface TestSite extends AsyncDisposable {
 
 export const TEST_NOW = new Date("2026-11-20T12:00:00.000Z");
 
-export async function openTestSite(): Promise<TestSite> {
+/** `now` is what the inventory has for a clock. */
+export async function openTestSite(now: () => Date = () => TEST_NOW): Promise<TestSite> {
   const directory = await mkdtemp(join(tmpdir(), "muster-api-"));
-  const inventory = await openInventory({ path: join(directory, "inventory.sqlite"), now: () => TEST_NOW });
+  const inventory = await openInventory({ path: join(directory, "inventory.sqlite"), now });
   const blobs = await openBlobStore({ directory: join(directory, "blobs") });
   const authority = await openCertificateAuthority(join(directory, "authority"), () => new Date());
   const statuses = new Map<string, NodeStatus>();
