@@ -5,15 +5,25 @@ import { MusterError } from "#proto/contract/muster-error.ts";
 import type { CliContext } from "./cli-context.ts";
 
 /**
- * The words before the cursor go to `muster __complete`, which prints what may follow, a word a line. COMP_WORDS splits at
- * "=": PATH=VALUE comes in three words, of which bash replaces the last; behind PATH= there is to be no blank.
+ * The words before the cursor go to `muster __complete`, which prints what the last may become, a word a line. They are taken from
+ * the line: bash ends words at "=", ":" and "@" too (COMP_WORDBREAKS), which node sets and assignments have, and replaces
+ * only what stands behind the last of these; in quotes it does not. Never compgen -W, which would run what a name has in $().
  */
 const BASH_SCRIPT = `# bash completion for muster: source <(muster completion bash)
 _muster() {
-  local IFS=$'\\n' last="\${COMP_WORDS[COMP_CWORD]}"
-  [[ $last == = ]] && last=
-  COMPREPLY=( $(compgen -W "$(muster __complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)" -- "$last") )
-  [[ \${#COMPREPLY[@]} -eq 1 && \${COMPREPLY[0]} == *= ]] && compopt -o nospace
+  local line="\${COMP_LINE:0:COMP_POINT}" breaks="\${COMP_WORDBREAKS//[^=:@]/}" before= words whole
+  read -ra words <<<"$line"
+  [[ $line == *[[:blank:]] ]] && words+=("")
+  whole="\${words[-1]}"
+  if [[ $whole == [\\'\\"]* ]]; then
+    whole="\${whole:1}"
+  elif [[ -n $breaks ]]; then
+    before="\${whole%"\${whole##*[$breaks]}"}"
+  fi
+  words[-1]="$whole"
+  mapfile -t COMPREPLY < <(muster __complete -- "\${words[@]:1}" 2>/dev/null)
+  COMPREPLY=("\${COMPREPLY[@]#"$before"}")
+  [[ \${#COMPREPLY[@]} -eq 1 && \${COMPREPLY[0]} == *[=:] ]] && compopt -o nospace
 }
 complete -o default -F _muster muster
 `;
@@ -122,21 +132,26 @@ async function argumentsOf(
         ? await completeSetPath(context, recordKind, given[0])
         : await completeAssignment(context, recordKind, given[0], last);
     }
-    return await namesOf(context, kind);
+    return await namesOf(context, kind, last);
   } catch {
     return [];
   }
 }
 
-async function namesOf(context: CliContext, kind: string | undefined): Promise<readonly string[]> {
+async function namesOf(
+  context: CliContext,
+  kind: string | undefined,
+  last: string,
+): Promise<readonly string[]> {
   const { api } = context;
   const named = (items: readonly { readonly name: string }[]): readonly string[] =>
     items.map(({ name }) => name);
   switch (kind) {
     case "node":
+      return named((await api.get<{ nodes: readonly { name: string }[] }>("/node-summaries")).nodes);
     case "nodeset":
     case "other-nodeset":
-      return named((await api.get<{ nodes: readonly { name: string }[] }>("/nodes")).nodes);
+      return (await import("./complete-node-set.ts")).completeNodeSet(context, last);
     case "image":
       return named((await api.get<{ images: readonly { name: string }[] }>("/images")).images);
     case "overlay":
