@@ -45,6 +45,18 @@ export function naturalKeys(map: object): readonly string[] {
   return Object.keys(map).sort(compareNodeNames);
 }
 
+/** The keys of both maps in natural order, which each of them is in already. */
+export function unionKeys(below: Plain, above: Plain): readonly string[] {
+  const keys = Object.keys(below);
+  const added = Object.keys(above).filter((key) => !Object.hasOwn(below, key));
+  return added.length === 0 ? keys : [...keys, ...added].sort(compareNodeNames);
+}
+
+/** Not what every object has: a tag may be called "constructor". */
+export function ownValue(map: Plain, key: string): Json | undefined {
+  return Object.hasOwn(map, key) ? map[key] : undefined;
+}
+
 function sorted(tags: Plain): Plain {
   const result: Record<string, Json> = {};
   for (const key of naturalKeys(tags)) {

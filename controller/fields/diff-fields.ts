@@ -1,9 +1,8 @@
-import { renderFieldPath } from "./field-path.ts";
-import { parseFieldPath } from "./field-path.ts";
+import { ownValue, unionKeys } from "./canonical-fields.ts";
+import { type FieldPath, parseFieldPath, renderFieldPath } from "./field-path.ts";
 import type { FieldEffect } from "./field-table.ts";
-import { findField } from "./field-tree.ts";
+import { FIELD_TREE, type FieldNode, findField, isPlain, type Plain } from "./field-tree.ts";
 import type { Fields, Json } from "./fields.ts";
-import { listLeaves } from "./list-leaves.ts";
 
 /** One value that differs; absent where there was or is none. Lists are one value. */
 export interface FieldDifference {
@@ -17,16 +16,60 @@ export function diffFields(
   before: Fields | undefined,
   after: Fields | undefined,
 ): readonly FieldDifference[] {
-  const old = new Map(listLeaves(before ?? {}).map(({ path, value }) => [renderFieldPath(path), value]));
-  const now = new Map(listLeaves(after ?? {}).map(({ path, value }) => [renderFieldPath(path), value]));
-  const paths = [...new Set([...old.keys(), ...now.keys()])];
-  return paths.flatMap((path) => {
-    const [was, is] = [old.get(path), now.get(path)];
-    if (JSON.stringify(was) === JSON.stringify(is)) return [];
-    return [
-      { path, ...(was === undefined ? {} : { before: was }), ...(is === undefined ? {} : { after: is }) },
-    ];
-  });
+  const found: FieldDifference[] = [];
+  diffNode(FIELD_TREE, before as Plain | undefined, after as Plain | undefined, [], found);
+  return found;
+}
+
+function diffNode(
+  node: FieldNode,
+  before: Json | Plain | undefined,
+  after: Json | Plain | undefined,
+  path: FieldPath,
+  found: FieldDifference[],
+): void {
+  if (before === after) return;
+  if (node.kind === "leaf") {
+    diffJson(before as Json | undefined, after as Json | undefined, path, found);
+    return;
+  }
+  const [old, now] = [isPlain(before) ? before : {}, isPlain(after) ? after : {}];
+  for (const name of node.kind === "map" ? unionKeys(old, now) : node.children.keys()) {
+    const child = node.kind === "map" ? node.child : node.children.get(name);
+    if (child !== undefined) diffNode(child, old[name], now[name], [...path, name], found);
+  }
+}
+
+/** Tags and free YAML key by key, everything else whole. What is gone comes before what stands in its place. */
+function diffJson(
+  before: Json | undefined,
+  after: Json | undefined,
+  path: FieldPath,
+  found: FieldDifference[],
+): void {
+  const [old, now] = [mapOf(before), mapOf(after)];
+  if (old === undefined && now === undefined) {
+    if (JSON.stringify(before) !== JSON.stringify(after)) found.push(difference(path, before, after));
+    return;
+  }
+  if (old === undefined && before !== undefined) found.push(difference(path, before, undefined));
+  for (const key of unionKeys(old ?? {}, now ?? {})) {
+    diffJson(ownValue(old ?? {}, key), ownValue(now ?? {}, key), [...path, key], found);
+  }
+  if (now === undefined && after !== undefined) found.push(difference(path, undefined, after));
+}
+
+function difference(path: FieldPath, before: Json | undefined, after: Json | undefined): FieldDifference {
+  return {
+    path: renderFieldPath(path),
+    ...(before === undefined ? {} : { before }),
+    ...(after === undefined ? {} : { after }),
+  };
+}
+
+/** A map with something in it; an empty one is a value. */
+function mapOf(value: Json | undefined): Plain | undefined {
+  return isPlain(value) && Object.keys(value).length > 0 ? value : undefined;
 }
 
 const STRENGTH = ["none", "refresh", "reboot"] as const satisfies readonly FieldEffect[];

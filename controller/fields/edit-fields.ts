@@ -38,10 +38,11 @@ export function setFieldValue(fields: Fields, path: string, value: Json): Fields
 /** The fields without what is at a path, which may be that of a group: "devices.eno1". Nothing there is no error; a path that no field has is. */
 export function unsetField(fields: Fields, path: string): Fields {
   const keys = keysOf(path);
-  if (findField(keys) === undefined) throw unknownPath(path, keys);
-  return canonicalFields(
-    valueAt(fields as Plain, keys) === undefined ? fields : put(fields as Plain, keys, undefined),
-  );
+  const found = findField(keys);
+  if (found === undefined) throw unknownPath(path, keys);
+  if (found.node.kind === "leaf") rowAt(path);
+  if (valueAt(fields as Plain, keys) === undefined) return fields;
+  return canonicalFields(put(fields as Plain, keys, undefined));
 }
 
 /** The value at a path; undefined when nothing is there. */
@@ -138,12 +139,15 @@ function valueAt(fields: Plain, keys: readonly string[]): Json | undefined {
   return at;
 }
 
+/** Without the value: also without the maps that are empty then. */
 function put(fields: Plain, keys: readonly string[], value: Json | undefined): Plain {
   const [key, ...rest] = keys;
   if (key === undefined) return fields;
   const { [key]: old, ...others } = fields;
   const below = rest.length === 0 ? value : put(isPlain(old) ? old : {}, rest, value);
-  return below === undefined ? others : { ...others, [key]: below as Json };
+  const isGone =
+    below === undefined || (value === undefined && isPlain(below) && Object.keys(below).length === 0);
+  return isGone ? others : { ...others, [key]: below as Json };
 }
 
 function jsonOf(text: string): Json {

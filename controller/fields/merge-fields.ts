@@ -1,6 +1,6 @@
 import { MusterError } from "#proto/contract/muster-error.ts";
-import { compareNodeNames } from "#proto/contract/node-set.ts";
 
+import { ownValue, unionKeys } from "./canonical-fields.ts";
 import { FIELD_TABLE } from "./field-table.ts";
 import {
   FIELD_TREE,
@@ -151,8 +151,8 @@ function mergeTree(below: Json, above: Json): Json {
   if (!isPlain(below) || !isPlain(above)) return above;
   const result: Record<string, Json> = {};
   for (const key of unionKeys(below, above)) {
-    const low = own(below, key);
-    const high = own(above, key);
+    const low = ownValue(below, key);
+    const high = ownValue(above, key);
     const merged = low === undefined ? high : high === undefined ? low : mergeTree(low, high);
     if (merged !== undefined) result[key] = merged;
   }
@@ -197,18 +197,6 @@ function mapChildren(
   return size === 0 ? undefined : result;
 }
 
-/** The keys of both in natural order, which each of them is in already. */
-function unionKeys(below: Plain, above: Plain): readonly string[] {
-  const keys = Object.keys(below);
-  const added = Object.keys(above).filter((key) => !Object.hasOwn(below, key));
-  return added.length === 0 ? keys : [...keys, ...added].sort(compareNodeNames);
-}
-
 function part(value: unknown, name: string): unknown {
-  return value === undefined ? undefined : own(value as Plain, name);
-}
-
-/** Not what every object has: a tag may be called "constructor". */
-function own(map: Plain, key: string): Json | undefined {
-  return Object.hasOwn(map, key) ? map[key] : undefined;
+  return value === undefined ? undefined : ownValue(value as Plain, name);
 }

@@ -223,7 +223,7 @@ function parseIpv4(text: string): ParsedValue<string> {
 }
 
 /** Dotted, or the length of the prefix: 255.255.255.0, 24, /24. */
-function parseNetmask(text: string): ParsedValue {
+export function parseNetmask(text: string): ParsedValue {
   const length = /^\/?(\d{1,2})$/.exec(text)?.[1];
   if (length !== undefined && Number(length) >= 1 && Number(length) <= 32) {
     return { value: formatIpv4((0xffffffff << (32 - Number(length))) >>> 0) };

@@ -1,17 +1,19 @@
 import { isIP, isIPv6 } from "node:net";
 
 /** Words of ip-route(8) that take a value, and what the value must look like. */
-const WITH_VALUE: Readonly<Record<string, RegExp>> = {
-  via: /^/,
-  src: /^/,
-  dev: /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/,
-  metric: /^\d{1,10}$/,
-  table: /^[A-Za-z0-9_]{1,32}$/,
-  mtu: /^\d{1,5}$/,
-  advmss: /^\d{1,5}$/,
-  scope: /^(global|site|link|host|\d{1,3})$/,
-  proto: /^[A-Za-z0-9_]{1,32}$/,
-};
+const WITH_VALUE: ReadonlyMap<string, RegExp> = new Map(
+  Object.entries({
+    via: /^/,
+    src: /^/,
+    dev: /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/,
+    metric: /^\d{1,10}$/,
+    table: /^[A-Za-z0-9_]{1,32}$/,
+    mtu: /^\d{1,5}$/,
+    advmss: /^\d{1,5}$/,
+    scope: /^(global|site|link|host|\d{1,3})$/,
+    proto: /^[A-Za-z0-9_]{1,32}$/,
+  }),
+);
 const TYPES = ["unicast", "blackhole", "unreachable", "prohibit", "throw"];
 const FIX = "write it as in ip-route(8): 10.2.0.0/16 via 10.1.0.1";
 
@@ -38,7 +40,7 @@ export function parseRoute(
     if (seen.has(word)) return wrong(`${word} is given twice`);
     seen.add(word);
     if (word === "onlink") continue;
-    const pattern = WITH_VALUE[word];
+    const pattern = WITH_VALUE.get(word);
     const value = rest.shift();
     if (pattern === undefined) return wrong(`${word} is no word of it`);
     if (value === undefined) return wrong(`the value of ${word} is missing`);

@@ -84,7 +84,11 @@ function findReferences(fields: Fields, devices: Devices, find: Find): void {
       const masterType = devices[master]?.type;
       if (devices[master] === undefined) find(["devices", key, "master"], missing(master));
       else if (masterType !== "bond" && masterType !== "bridge") {
-        find(["devices", key, "master"], `device ${master} is neither a bond nor a bridge`, `set its type`);
+        find(
+          ["devices", key, "master"],
+          `device ${master} is neither a bond nor a bridge`,
+          `set its type: ${renderFieldPath(["devices", master, "type"])}`,
+        );
       }
     }
     if (parent !== undefined && devices[parent] === undefined) {
