@@ -89,30 +89,43 @@ function endMissing(words: readonly DhcpdWord[]): ConfigFinding {
   return findingAt(words[0] ?? { line: 1, column: 1 }, textOf(words), "does not end", 'end it with ";"');
 }
 
-const TOKEN = /[\s\uFEFF]+|#[^\n]*|"((?:[^"\\]|\\[^])*)("?)|[{};,]|[^\s\uFEFF{};,"#]+/g;
+/** Blanks, a comment, or a token; of a string its first quote only, since strings of megabytes end a regular expression's stack. */
+const TOKEN = /[\s\uFEFF]+|#[^\n]*|[{};,"]|[^\s\uFEFF{};,"#]+/y;
+const KINDS: Readonly<Record<string, Token["kind"]>> = { ";": "end", "{": "open", "}": "close" };
 
 function* tokensOf(text: string): Generator<Token> {
   let line = 1;
   let lineStart = 0;
-  for (const match of text.matchAll(TOKEN)) {
-    const [whole, inner, quote] = match;
-    const at = { line, column: match.index - lineStart + 1 };
-    const kind = kindOf(whole, quote);
-    if (kind !== undefined) {
-      yield { ...at, kind, text: inner === undefined ? whole : inner.replaceAll(/\\(["\\])/g, "$1") };
-    }
+  for (let at = 0; at < text.length; ) {
+    TOKEN.lastIndex = at;
+    const token = TOKEN.exec(text)?.[0] ?? text.charAt(at);
+    const place = { line, column: at - lineStart + 1 };
+    const closed = token === '"' ? endOfString(text, at) : at + token.length;
+    const end = closed ?? text.length;
+    const whole = text.slice(at, end);
+    if (token === '"') yield { ...place, ...readString(whole, closed !== undefined) };
+    else if (!/^[\s\uFEFF#]/.test(token)) yield { ...place, kind: KINDS[token] ?? "word", text: token };
     const last = whole.lastIndexOf("\n");
-    if (last < 0) continue;
-    line += whole.split("\n").length - 1;
-    lineStart = match.index + last + 1;
+    if (last >= 0) {
+      line += whole.split("\n").length - 1;
+      lineStart = at + last + 1;
+    }
+    at = end;
   }
 }
 
-function kindOf(token: string, quote: string | undefined): Token["kind"] | undefined {
-  if (token.startsWith("#") || token.trim() === "" || token === "\uFEFF") return undefined;
-  if (token.startsWith('"')) return quote === '"' ? "string" : "unclosed";
-  if (token === ";") return "end";
-  if (token === "{") return "open";
-  if (token === "}") return "close";
-  return "word";
+/** Behind the closing quote of the string that starts at `start`; undefined without one. */
+function endOfString(text: string, start: number): number | undefined {
+  const stop = /["\\]/g;
+  stop.lastIndex = start + 1;
+  for (let found = stop.exec(text); found !== null; found = stop.exec(text)) {
+    if (found[0] === '"') return stop.lastIndex;
+    stop.lastIndex += 1;
+  }
+  return undefined;
+}
+
+function readString(whole: string, isClosed: boolean): Pick<Token, "kind" | "text"> {
+  const inner = whole.slice(1, isClosed ? -1 : undefined);
+  return { kind: isClosed ? "string" : "unclosed", text: inner.replaceAll(/\\(["\\])/g, "$1") };
 }

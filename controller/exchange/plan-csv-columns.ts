@@ -2,6 +2,7 @@ import { closestWords } from "#proto/contract/closest-words.ts";
 import { errorSentence, MusterError } from "#proto/contract/muster-error.ts";
 
 import type { ConfigFinding } from "../config/config-finding.ts";
+import { unsetField } from "../fields/edit-fields.ts";
 import { parseFieldPath } from "../fields/field-path.ts";
 import { FIELD_TABLE, type FieldRow } from "../fields/field-table.ts";
 import { findField } from "../fields/field-tree.ts";
@@ -155,13 +156,7 @@ function readTarget(field: string): Exclude<CsvColumn["target"], string> | strin
       text.replace(/^devices\.\*\./, `devices."${BOOT_DEVICE}".`),
     ) as readonly string[];
     const found = findField(path);
-    if (found?.node.kind !== "leaf" || path.includes("*")) {
-      const [meant] = closestWords(
-        field,
-        FIELD_TABLE.flatMap(({ path: known, flag }) => [known, ...(flag === undefined ? [] : [flag])]),
-      );
-      return `is no field${meant === undefined ? "; all are in docs/fields.md" : `; did you mean ${meant}?`}`;
-    }
+    if (found?.node.kind !== "leaf" || path.includes("*")) return `is no field${whatFits(field)}`;
     const { kind } = found.node.row.type;
     if (kind === "tags" && found.rest.length !== 1) return "needs the name of a tag; write tags.KEY";
     if (kind !== "tags" && kind !== "tree" && found.rest.length > 0)
@@ -169,6 +164,17 @@ function readTarget(field: string): Exclude<CsvColumn["target"], string> | strin
     return { path, row: found.node.row };
   } catch (error) {
     return errorSentence(error);
+  }
+}
+
+/** "; did you mean ...?" */
+function whatFits(field: string): string {
+  if (field === "tag") return "; write tags.KEY";
+  try {
+    unsetField({}, field);
+    return "; name one of the fields below it";
+  } catch (error) {
+    return error instanceof MusterError && error.fix !== undefined ? `; ${error.fix}` : "";
   }
 }
 
