@@ -4,7 +4,9 @@ import { addNodeFieldCommands, addProfileCommands } from "./add-field-commands.t
 import { addFormatCommands } from "./add-format-commands.ts";
 import { addHardwareCommands } from "./add-hardware-commands.ts";
 import { addIdentityCommands } from "./add-identity-commands.ts";
+import { addLifeCommands, addMachineCommands } from "./add-life-commands.ts";
 import { addLogCommands } from "./add-log-commands.ts";
+import { addNodeSetCommands } from "./add-node-set-commands.ts";
 import { addOverlayCommands } from "./add-overlay-commands.ts";
 import { addRebootCommands } from "./add-reboot-commands.ts";
 import { addSshCommands } from "./add-ssh-commands.ts";
@@ -124,6 +126,9 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
   addFormatCommands(program, run);
   addSshCommands(program, run);
   addIdentityCommands(node, run);
+  addMachineCommands(node, run);
+  addLifeCommands(program, run);
+  addNodeSetCommands(program, run);
 
   const profile = commandGroup(program, "profile", "fields that many nodes have in common");
   addProfileCommands(profile, run);

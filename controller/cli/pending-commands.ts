@@ -1,10 +1,14 @@
 import { MusterError } from "#proto/contract/muster-error.ts";
 import { foldNodeSet, parseNodeSet } from "#proto/contract/node-set.ts";
 
+import type { RefusedList } from "../api/rest/machine-routes.ts";
 import type { NodeView, PendingView } from "../api/rest/schemas.ts";
 import type { CliContext } from "./cli-context.ts";
 import { renderPendingTable } from "./render-nodes.ts";
 import { renderCount } from "./render-text.ts";
+
+/** More are in `muster node refused list`. */
+const MOST_REFUSED = 5;
 
 /** `muster node pending`. */
 export async function listPending(context: CliContext): Promise<number> {
@@ -15,6 +19,10 @@ export async function listPending(context: CliContext): Promise<number> {
   if (pending.length === 0) context.note("no machine waits for approval");
   else
     context.note("compare the code with the machine's console, then: muster node approve CODE --name NAME");
+  const { refused } = await context.api.get<RefusedList>("/refused");
+  for (const { mac, node } of refused.slice(0, MOST_REFUSED)) {
+    context.note(`${mac} was replaced as ${node} and is not let in: muster node refused list`);
+  }
   return 0;
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 
+import { MusterError } from "#proto/contract/muster-error.ts";
 import { parseNodeName } from "#proto/contract/node-name.ts";
 import { type EnrolmentFacts, planEnrolment } from "./plan-enrolment.ts";
 
@@ -19,6 +20,7 @@ const FACTS: EnrolmentFacts = {
 };
 const redeemed = { kind: "redeemed", node: C001 } as const;
 const rule = { kind: "approve", name: parseNodeName("c002"), image: "debian12" } as const;
+const REFUSAL = new MusterError({ code: "enrolment-refused", what: "this machine was replaced as c001" });
 const full = { isListed: false, count: 2, limit: 2 };
 
 function outcome(facts: Partial<EnrolmentFacts>): string {
@@ -62,6 +64,9 @@ describe("planEnrolment", () => {
     ["pending", { approval: { kind: "names-exhausted", names: "c[1-2]" } }],
     ["pending", {}],
     ["pending", { pending: { ...full, isListed: true } }],
+    ["enrolment-refused", { refusal: REFUSAL }],
+    ["enrolment-refused", { refusal: REFUSAL, redemption: redeemed, redeemedNodeExists: true }],
+    ["enrolment-refused", { refusal: REFUSAL, bootedNode: "c001", holdsIdentity: true, approval: rule }],
     ["too-many-pending", { pending: full }],
     ["too-many-pending", { pending: full, knownNode: C001, approval: rule }],
   ])("is %s for %j", (expected, facts) => {

@@ -29,6 +29,8 @@ export interface EnrolmentFacts {
   readonly holdsIdentity: boolean;
   /** What a booted node says it is; undefined in the initramfs. */
   readonly bootedNode: string | undefined;
+  /** What a machine is told that another took the place of; undefined for all others, and for those a node is known by. */
+  readonly refusal?: MusterError | undefined;
   readonly approval: Approval;
   readonly pending: { readonly isListed: boolean; readonly count: number; readonly limit: number };
 }
@@ -45,6 +47,7 @@ export type EnrolmentDecision =
  * | protocol | token     | MAC known | key  | rule | list has room | decision |
  * |----------|-----------|-----------|------|------|---------------|----------|
  * | not ours | -         | -         | -    | -    | -             | refuse `protocol-unsupported` |
+ * | ok       | any: the machine was replaced, and no node has its MAC |||| refuse `enrolment-refused` |
  * | ok       | booted node, whose MAC and key (of this boot) they are | - | - | accept |
  * | ok       | booted node, any other case      | - | -             | refuse `certificate-refused` |
  * | ok       | refused   | -         | -    | -    | -             | refuse `token-refused` |
@@ -80,6 +83,8 @@ export function planEnrolment(facts: EnrolmentFacts): EnrolmentDecision {
       "power-cycle the node so that it loads this controller's initramfs; controllers and agents may be one release apart",
     );
   }
+  // An operator's approval of before it was replaced does not stand over that.
+  if (facts.refusal !== undefined) return { kind: "refuse", error: facts.refusal, isImpostor: false };
   if (facts.bootedNode !== undefined) {
     if (facts.holdsIdentity && facts.knownNode === facts.bootedNode) {
       return { kind: "accept", node: facts.knownNode };

@@ -242,7 +242,9 @@ describe("a machine nobody knows", () => {
     // Its answer was lost on the way: the same key asks again, without a token.
     expect((await enrolAsNode(controller, machine)).node).toBe("c001");
     // Another key on the same hardware is not the approved machine.
-    expect((await enrol(controller, await makeMachine(MAC)).next())?.$case).toBe("pending");
+    expect((await enrol(controller, await makeMachine(MAC, { bootId: "boot-2" })).next())?.$case).toBe(
+      "pending",
+    );
   });
 
   test("is let in when it was approved while its stream was broken, but no other key is", async () => {
@@ -253,7 +255,9 @@ describe("a machine nobody knows", () => {
     stream.cancel();
     await vi.waitUntil(() => !controller.desk.isWaiting(code));
     await controller.desk.approve(code, { name: C001, fields: {} }, ROOT);
-    expect((await enrol(controller, await makeMachine(MAC)).next())?.$case).toBe("pending");
+    expect((await enrol(controller, await makeMachine(MAC, { bootId: "boot-2" })).next())?.$case).toBe(
+      "pending",
+    );
     expect((await enrolAsNode(controller, machine)).node).toBe("c001");
   });
 
@@ -347,5 +351,38 @@ describe("the enrolment port", () => {
     const machine = await makeMachine(MAC, { bootId: "" });
     await expect(refusalOf(machine)).rejects.toMatchObject({ code: "request-invalid" });
     await expect(refusalOf(machine)).rejects.toMatchObject({ code: "too-many-requests" });
+  });
+});
+
+describe("a machine that was replaced", () => {
+  test("is refused with who did it, whatever it has, and is not listed; the new one is the node", async () => {
+    await start();
+    await controller.addNode("c001", MAC);
+    const old = await makeMachine(MAC, { token: await tokenFor() });
+    await enrolAsNode(controller, old);
+    const revision = (await controller.inventory.findNode("c001"))?.revision ?? 0;
+    const by = { mac: parseMacAddress(OTHER_MAC), revision };
+    const anna = { user: "anna", reason: "board dead" };
+    await controller.inventory.replaceMachine(C001, by, anna);
+    const refusal = {
+      code: "enrolment-refused",
+      message: expect.stringMatching(
+        /^this machine was replaced as c001 by anna on .* \(board dead\)$/,
+      ) as unknown,
+      fix: `ask the operator; to let it in again: muster node refused readmit ${MAC}`,
+    };
+    await expect(refusalOf(old)).rejects.toMatchObject(refusal);
+    await expect(refusalOf(await makeMachine(MAC))).rejects.toMatchObject(refusal);
+    expect(await controller.inventory.listPending()).toEqual([]);
+    expect(await controller.eventKinds()).toContain("enrolment-refused");
+    const fresh = await makeMachine(OTHER_MAC, {
+      bootId: "boot-new",
+      token: await tokenFor({ mac: OTHER_MAC }),
+    });
+    expect((await enrolAsNode(controller, fresh)).node).toBe("c001");
+    await controller.inventory.readmitMachine(parseMacAddress(MAC), anna);
+    expect((await enrol(controller, await makeMachine(MAC, { bootId: "boot-2" })).next())?.$case).toBe(
+      "pending",
+    );
   });
 });

@@ -9,6 +9,7 @@ import { callerOf } from "../api/grpc/authorize-calls.ts";
 import type { ApprovalRule } from "../config/muster-config.ts";
 import type { Telemetry } from "../events/telemetry.ts";
 import type { Inventory, PendingMachine } from "../inventory/inventory.ts";
+import { findRefusal, refusalError } from "../machines/plan-refusal.ts";
 import type { Fleet } from "../sessions/fleet.ts";
 import type { SessionService } from "../sessions/serve-session.ts";
 import type { CertificateAuthority } from "./certificate-authority.ts";
@@ -34,6 +35,7 @@ export interface EnrollmentParts {
       | "recordIdentity"
       | "findIdentity"
       | "findDeniedBoot"
+      | "listRefusedMachines"
       | "recordMachine"
     >;
   readonly authority: Pick<CertificateAuthority, "certificateDer" | "readRequest" | "issueNode">;
@@ -151,11 +153,20 @@ async function decide(
     deniedWhy:
       claimed === undefined ? undefined : (await inventory.findDeniedBoot(claimed, facts.bootId))?.why,
     knownNode: knownNode?.name,
+    refusal: knownNode === undefined ? await findRefusalOf(parts, facts) : undefined,
     bootedNode: facts.bootedNode,
     holdsIdentity,
     approval: planApproval(parts.rules, { ...facts, address }, new Set(taken)),
     pending: { isListed, count: await countAfterPruning(parts, pending), limit: parts.maxPending },
   });
+}
+
+async function findRefusalOf(
+  { inventory }: Pick<EnrollmentParts, "inventory">,
+  facts: EnrolFacts,
+): Promise<MusterError | undefined> {
+  const refused = findRefusal(await inventory.listRefusedMachines(), facts);
+  return refused === undefined ? undefined : refusalError(refused);
 }
 
 async function tellImpostor(parts: EnrollmentParts, facts: EnrolFacts, address: string): Promise<void> {

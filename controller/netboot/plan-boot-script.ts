@@ -1,6 +1,7 @@
 import { type BootArguments, renderBootArguments } from "#proto/contract/boot-arguments.ts";
 import { type Digest, digestHex } from "#proto/contract/digest.ts";
 import type { MacAddress } from "#proto/contract/mac-address.ts";
+import type { MusterError } from "#proto/contract/muster-error.ts";
 import type { MusterConfig } from "../config/muster-config.ts";
 import { baseCompression } from "../images/plan-image.ts";
 import type { ImageChoice } from "../images/plan-image-choice.ts";
@@ -61,6 +62,8 @@ export interface BootFacts {
 }
 
 const RETRY_AFTER_SECONDS = 30;
+/** A machine that was replaced stands there until somebody comes. */
+const REFUSED_RETRY_SECONDS = 300;
 /**
  * A kernel that panics before /init can say so restarts the machine: a damaged download, or too little memory to
  * unpack the initramfs, must not end in a console that stands still. A site's own panic= comes later and counts.
@@ -147,6 +150,12 @@ export function planWait(who: string, what: string, fix: string): Extract<BootSc
     fix,
     retryAfterSeconds: RETRY_AFTER_SECONDS,
   };
+}
+
+/** What a machine does that was replaced, and is not to come back by itself. */
+export function planRefused(mac: MacAddress, error: MusterError): Extract<BootScript, { do: "wait" }> {
+  const script = planWait(mac, error.message, error.fix ?? "ask the operator");
+  return { ...script, retryAfterSeconds: REFUSED_RETRY_SECONDS };
 }
 
 /** The URL path of a kernel or module archive. */

@@ -58,7 +58,11 @@ async function secondLine(
   const { script } = await resolveBoot(
     {
       config: { ...base, boot: { ...base.boot, ...(siteImage === undefined ? {} : { image: siteImage }) } },
-      inventory: { findNodeByMac: async () => node, listImages: async () => images },
+      inventory: {
+        findNodeByMac: async () => node,
+        listImages: async () => images,
+        listRefusedMachines: async () => [],
+      },
       mintToken: async () => {
         minted += 1;
         return "t";
@@ -90,3 +94,44 @@ test.each<[string, Image[], string | undefined, string | undefined, string, numb
 ])("%s decides, and only a boot mints a token", async (_title, images, node, site, said, minted) => {
   expect(await secondLine(images, node, site)).toEqual([expect.stringContaining(said), minted]);
 });
+
+test.each([
+  ["by its MAC", MACHINE.mac],
+  ["by its SMBIOS UUID, when it boots from another card", parseMacAddress("52:54:00:00:00:09")],
+])(
+  "a machine that was replaced is known %s: it is told by whom, gets no token, and asks seldom",
+  async (_, mac) => {
+    const smbiosUuid = "4C4C4544-0000-1000-8000-000000000017";
+    const base = testConfig("/x");
+    const known = { node: parseNodeName("c017"), user: "anna", at: new Date("2026-11-20T12:00:00Z") };
+    const { script, node } = await resolveBoot(
+      {
+        config: base,
+        inventory: {
+          findNodeByMac: async () => undefined,
+          listImages: async () => [image("a", 1)],
+          listRefusedMachines: async () => [{ ...known, mac: MACHINE.mac, macs: [MACHINE.mac], smbiosUuid }],
+        },
+        mintToken: () => Promise.reject(new Error("no token for it")),
+        authorityFingerprint: "f".repeat(64),
+      },
+      { ...MACHINE, mac, uuid: smbiosUuid.toLowerCase() },
+      "10.77.0.11",
+      new Date(0),
+    );
+    expect([node, script]).toEqual([
+      undefined,
+      {
+        do: "wait",
+        banner: [
+          `muster: ${mac}`,
+          "muster: cannot boot: this machine was replaced as c017 by anna on 2026-11-20",
+          "muster: ask the operator; to let it in again: muster node refused readmit 52:54:00:00:00:01",
+        ],
+        what: "this machine was replaced as c017 by anna on 2026-11-20",
+        fix: "ask the operator; to let it in again: muster node refused readmit 52:54:00:00:00:01",
+        retryAfterSeconds: 300,
+      },
+    ]);
+  },
+);

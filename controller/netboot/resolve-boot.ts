@@ -3,12 +3,13 @@ import type { NodeName } from "#proto/contract/node-name.ts";
 import type { MusterConfig } from "../config/muster-config.ts";
 import { planImageChoice } from "../images/plan-image-choice.ts";
 import type { Inventory, Node } from "../inventory/inventory.ts";
-import { type BootMachine, type BootScript, planBootScript } from "./plan-boot-script.ts";
+import { findRefusal, refusalError } from "../machines/plan-refusal.ts";
+import { type BootMachine, type BootScript, planBootScript, planRefused } from "./plan-boot-script.ts";
 
 /** What {@link resolveBoot} asks and whom. */
 export interface BootResolution {
   readonly config: Pick<MusterConfig, "controller" | "ports" | "boot">;
-  readonly inventory: Pick<Inventory, "findNodeByMac" | "listImages">;
+  readonly inventory: Pick<Inventory, "findNodeByMac" | "listImages" | "listRefusedMachines">;
   /** A one-time enrolment token for the node, bound to this MAC and this source address. */
   readonly mintToken: (node: NodeName, mac: MacAddress, sourceAddress: string) => Promise<string>;
   /** SHA-256 of the authority's certificate, 64 hex digits. */
@@ -23,6 +24,15 @@ export async function resolveBoot(
   now: Date,
 ): Promise<{ readonly script: BootScript; readonly node?: Node }> {
   const node = await using.inventory.findNodeByMac(machine.mac);
+  if (node === undefined) {
+    const { mac, uuid: smbiosUuid, serial } = machine;
+    const refused = findRefusal(await using.inventory.listRefusedMachines(), {
+      macs: [mac],
+      smbiosUuid,
+      serial,
+    });
+    if (refused !== undefined) return { script: planRefused(mac, refusalError(refused)) };
+  }
   const image = planImageChoice(await using.inventory.listImages(), {
     name: node?.image ?? using.config.boot.image,
     isKnown: node !== undefined,

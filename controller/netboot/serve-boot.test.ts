@@ -94,6 +94,7 @@ async function open(): Promise<Fixture> {
     inventory: {
       findNodeByMac: (mac: MacAddress) => Promise.resolve(mac === MAC ? NODE : undefined),
       listImages: () => Promise.resolve(at.images),
+      listRefusedMachines: () => Promise.resolve([]),
     },
     mintToken: (node, mac, address) => Promise.resolve(`token-${node}-${mac.slice(-2)}-${address}`),
     authorityFingerprint: "f".repeat(64),

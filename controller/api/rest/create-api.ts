@@ -26,6 +26,7 @@ import { addIdentityRoutes } from "./identity-routes.ts";
 import { addImageRoutes } from "./image-routes.ts";
 import { addInventoryRoutes } from "./inventory-routes.ts";
 import { addLogRoutes } from "./log-routes.ts";
+import { addMachineRoutes } from "./machine-routes.ts";
 import { addNodeRoutes } from "./node-routes.ts";
 import { addNodeSetRoutes } from "./node-set-routes.ts";
 import { addOverlayRoutes } from "./overlay-routes.ts";
@@ -109,6 +110,7 @@ export async function createApi(deps: ApiDependencies, access: ApiAccess): Promi
   addPendingRoutes(routes, deps);
   addIdentityRoutes(routes, deps);
   addHookRoutes(routes, deps);
+  addMachineRoutes(routes, deps);
   addImageRoutes(routes, deps);
   addBlobRoutes(routes, deps);
   addOverlayRoutes(routes, deps);
