@@ -133,11 +133,14 @@ function optionsOf({ flag = "", type, help }: FieldRow): readonly (readonly [Edi
     ];
   }
   if (type.kind !== "list") return [["set", option]];
-  const one = help.replace(/[;:].*/, "");
+  const placeholder = placeholderOf(type, flag);
   return [
     ["set", option],
-    ["append", new Option(`--append-${flag} <${placeholderOf(type, flag)}>`, `one more: ${one}`)],
-    ["remove", new Option(`--remove-${flag} <${placeholderOf(type, flag)}>`, `one less: ${one}`)],
+    ["append", new Option(`--append-${flag} <${placeholder}>`, "put one more into the list")],
+    [
+      "remove",
+      new Option(`--remove-${flag} <${placeholder}>`, "take one out of the list, also what a profile gives"),
+    ],
   ];
 }
 

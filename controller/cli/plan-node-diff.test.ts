@@ -1,9 +1,8 @@
 import { expect, it } from "vitest";
 
-import type { Fields } from "../fields/fields.ts";
 import { type ComparedNode, planNodeDiff } from "./plan-node-diff.ts";
 
-const node = (name: string, fields: object): ComparedNode => ({ name, fields: fields as Fields });
+const node = (name: string, fields: object): ComparedNode => ({ name, fields });
 
 it("finds no difference between nodes that differ in name only", () => {
   const fields = { image: "debian12", devices: { eno1: { mtu: 9000 } } };
