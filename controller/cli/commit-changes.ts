@@ -6,7 +6,7 @@ import type { InventoryRecord, InventoryState, RecordChange } from "../inventory
 import { isConfirmed } from "./ask-confirmation.ts";
 import type { CliContext } from "./cli-context.ts";
 import { type Preview, planPreview } from "./plan-preview.ts";
-import { renderPreview } from "./render-preview.ts";
+import { renderDifferences, renderPreview } from "./render-preview.ts";
 import { renderCount } from "./render-text.ts";
 
 /** What a command wants to change, and what it saw when it decided. */
@@ -16,6 +16,8 @@ export interface ChangePlan {
   readonly state: InventoryState;
   /** What is asked; absent: "Change ...?". */
   readonly question?: string;
+  /** What the command has to say besides: part of what `-o json` prints. */
+  readonly also?: Readonly<Record<string, unknown>>;
 }
 
 /** The options of every command that changes records; addCommitOptions makes them. */
@@ -54,7 +56,7 @@ export async function previewAndCommit(
   const isTable = context.output === "table";
   if (changes.length === 0) {
     context.note("nothing to change");
-    if (!isTable) await context.print(reportOf(preview), () => "");
+    if (!isTable) await context.print({ ...reportOf(preview), ...plan.also }, () => "");
     return 0;
   }
   const isAsking = options.yes !== true && options.dryRun !== true;
@@ -66,7 +68,7 @@ export async function previewAndCommit(
   const answer = await commit(context, { state: plan.state, changes }, options);
   // not before: "c001: added" is not to stand above the reason why it was not
   if (isTable && !isAsking) context.process.out(renderPreview(preview));
-  if (!isTable) await context.print(reportOf(preview, answer.id), () => "");
+  if (!isTable) await context.print({ ...reportOf(preview, answer.id), ...plan.also }, () => "");
   context.note(outcomeOf(changes, answer, options));
   return 0;
 }
@@ -112,10 +114,10 @@ async function showConflict(
     return { kind, name, revision: change.revision, fields: current.get(keyOf(change))?.fields };
   });
   context.process.err(
-    `changed meanwhile by somebody else:\n${indented(renderPreview(planPreview(onlyOf(seen, stale), theirs)))}`,
+    `changed meanwhile by somebody else:\n${indented(renderDifferences(planPreview(onlyOf(seen, stale), theirs)))}`,
   );
   context.process.err(
-    `what you wanted:\n${indented(renderPreview(planPreview(onlyOf(seen, stale), stale)))}`,
+    `what you wanted:\n${indented(renderDifferences(planPreview(onlyOf(seen, stale), stale)))}`,
   );
 }
 

@@ -150,6 +150,7 @@ async function namesOf(
     case "node":
       return named((await api.get<{ nodes: readonly { name: string }[] }>("/node-summaries")).nodes);
     case "nodeset":
+    case "nodes":
     case "other-nodeset":
       return (await import("./complete-node-set.ts")).completeNodeSet(context, last);
     case "image":

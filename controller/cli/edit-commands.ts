@@ -57,7 +57,7 @@ async function editRecords(
 ): Promise<number> {
   const records = (kind === "node" ? state.nodes : state.profiles).filter(({ name }) => names.has(name));
   const before = renderEditText(kind, records);
-  const directory = await mkdtemp(join(tmpdir(), "muster-edit-"));
+  const directory = await mkdtemp(join(context.process.env["TMPDIR"] ?? tmpdir(), "muster-edit-"));
   const file = join(directory, `${kind}s.yaml`);
   await writeFile(file, before, { mode: 0o600 });
   let isDone = false;
@@ -66,6 +66,8 @@ async function editRecords(
     isDone = outcome.isDone;
     return outcome.exitCode;
   } finally {
+    // nothing was typed: an editor that could not start leaves nothing worth keeping
+    isDone ||= (await readFile(file, "utf8").catch(() => "")) === before;
     if (isDone) await rm(directory, { recursive: true, force: true });
     else context.note(`your text is kept in ${file}: muster apply -f ${file}`);
   }

@@ -1,4 +1,4 @@
-import { parseFieldPath } from "../fields/field-path.ts";
+import { parseFieldPath, renderFieldPath } from "../fields/field-path.ts";
 import { findField } from "../fields/field-tree.ts";
 import type { RecordKind } from "../inventory/changes.ts";
 import type { ParsedText, RecordFinding } from "../text/parse-inventory.ts";
@@ -34,13 +34,19 @@ function recordOf({ at, what, fix }: RequestFindingView): RecordFinding | undefi
   const [, isProfile, name, path = ""] = /^(profile )?([^\s:]+)(?:(?:: | )(.+))?$/.exec(at) ?? [];
   if (name === undefined) return undefined;
   const kind: RecordKind = isProfile === undefined ? "node" : "profile";
-  return { kind, name, at: isFieldPath(path) ? path : "", what, ...(fix === undefined ? {} : { fix }) };
+  return { kind, name, at: fieldOf(path, what), what, ...(fix === undefined ? {} : { fix }) };
 }
 
-function isFieldPath(text: string): boolean {
+/** "devices.eno1.mac" as it is; of "device eno1" the field whose value the sentence begins with. */
+function fieldOf(text: string, what: string): string {
+  const [, device] = /^device (\S+)$/.exec(text) ?? [];
+  if (device !== undefined) {
+    const field = /^[0-9a-f]{2}:/i.test(what) ? "mac" : /^\d+\./.test(what) ? "address" : "address6";
+    return renderFieldPath(["devices", device, field]);
+  }
   try {
-    return text !== "" && findField(parseFieldPath(text)) !== undefined;
+    return text !== "" && findField(parseFieldPath(text)) !== undefined ? text : "";
   } catch {
-    return false;
+    return "";
   }
 }

@@ -17,6 +17,12 @@ const LONGEST_VALUE = 100;
  *     at their next boot: c[001-064]; those that are up: muster reboot c[001-064]
  */
 export function renderPreview(preview: Preview): string {
+  const follows = consequencesOf(preview).map((line) => `${line}\n`);
+  return [renderDifferences(preview), ...(follows.length === 0 ? [] : ["\n"]), ...follows].join("");
+}
+
+/** A preview without what follows. */
+export function renderDifferences(preview: Preview): string {
   const profiles = preview.profiles.map((group) => {
     const text = renderGroup(group, `profile ${group.names.map((name) => printable(name)).join(", ")}`, "");
     const reaches =
@@ -32,14 +38,13 @@ export function renderPreview(preview: Preview): string {
     preview.unchanged.length === 0
       ? []
       : [`${foldNodeSet(preview.unchanged)}: written otherwise, in effect the same\n`];
-  const follows = consequencesOf(preview).map((line) => `${line}\n`);
-  return [...profiles, ...nodes, ...unchanged, ...(follows.length === 0 ? [] : ["\n"]), ...follows].join("");
+  return [...profiles, ...nodes, ...unchanged].join("");
 }
 
 /** What follows from the change, a sentence a line. */
-export function consequencesOf({ effects, dhcp, runtimeOverlays }: Preview): readonly string[] {
+function consequencesOf({ effects, dhcp, runtimeOverlays }: Preview): readonly string[] {
   const lines: string[] = [];
-  if (dhcp.length > 0) lines.push(`at once: DHCP knows it for ${foldNodeSet(dhcp)}`);
+  if (dhcp.length > 0) lines.push(`at once: DHCP answers otherwise for ${foldNodeSet(dhcp)}`);
   if (effects.refresh.length > 0 || runtimeOverlays.length > 0) {
     const these = [...effects.refresh, ...(effects.refresh.length === 0 ? effects.reboot : [])];
     lines.push(

@@ -158,7 +158,8 @@ function interpretRecord(value: unknown, about: RecordName): Interpreted {
   const findings: PathFinding[] = [];
   const bad = nameProblem(about.kind, about.name);
   if (bad !== undefined) findings.push({ path: [], ...bad });
-  if (isPlain(value) && ["nodes", "profiles"].some((key) => key in value)) {
+  // `profiles` as a list is a field
+  if (isPlain(value) && ("nodes" in value || isPlain(value["profiles"]))) {
     return {
       ...failed({ path: [], what: `must hold the fields of ${about.kind} ${about.name} alone` }),
       kinds,

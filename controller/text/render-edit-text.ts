@@ -1,4 +1,4 @@
-import { FIELD_TABLE } from "../fields/field-table.ts";
+import { FIELD_TABLE, type FieldKind } from "../fields/field-table.ts";
 import type { InventoryRecord, RecordKind } from "../inventory/changes.ts";
 import { renderInventory } from "./render-inventory.ts";
 import type { TextFinding } from "./text-finding.ts";
@@ -24,8 +24,27 @@ function listFields(kind: RecordKind): string {
   const width = Math.max(...rows.map(({ path }) => path.length));
   return [
     "# Fields, with * for a name of your choice:\n",
-    ...rows.map(({ path, help }) => `#   ${path.padEnd(width)}  ${help}\n`),
+    ...rows.map(({ path, help, type }) => `#   ${path.padEnd(width)}  ${describe(help, type)}\n`),
   ].join("");
+}
+
+/** The help of the option without what only options need, and what the value looks like. */
+function describe(help: string, type: FieldKind): string {
+  const [about = ""] = help.split(/;|, KEY=VALUE/);
+  switch (type.kind) {
+    case "secret":
+      return "password; (kept) keeps the one that is there";
+    case "word":
+      return `${about}: ${type.words.join(", ")}`;
+    case "boolean":
+      return `${about}: true, false`;
+    case "list":
+      return `${about} (list)`;
+    case "tags":
+      return `${about} (map)`;
+    default:
+      return about;
+  }
 }
 
 /** The text with each finding above the line it is about. */
