@@ -20,7 +20,7 @@ function canonicalNode(node: FieldNode, value: unknown): Json | undefined {
   }
   if (!isPlain(value)) return undefined;
   const result: Record<string, Json> = {};
-  for (const name of node.kind === "map" ? naturalKeys(value) : node.children.keys()) {
+  for (const name of Object.keys(value).sort(node.kind === "map" ? compareNodeNames : node.compare)) {
     const child = node.kind === "map" ? node.child : node.children.get(name);
     const kept = child === undefined ? undefined : canonicalNode(child, value[name]);
     if (kept !== undefined) result[name] = kept;
@@ -45,11 +45,16 @@ export function naturalKeys(map: object): readonly string[] {
   return Object.keys(map).sort(compareNodeNames);
 }
 
-/** The keys of both maps in natural order, which each of them is in already. */
-export function unionKeys(below: Plain, above: Plain): readonly string[] {
+/** The keys of both maps in the order in which those of each stand already: natural, unless told. */
+export function unionKeys(
+  below: Plain,
+  above: Plain,
+  compare: (a: string, b: string) => number = compareNodeNames,
+): readonly string[] {
   const keys = Object.keys(below);
   const added = Object.keys(above).filter((key) => !Object.hasOwn(below, key));
-  return added.length === 0 ? keys : [...keys, ...added].sort(compareNodeNames);
+  if (keys.length === 0 || added.length === 0) return keys.length === 0 ? added : keys;
+  return [...keys, ...added].sort(compare);
 }
 
 /** Not what every object has: a tag may be called "constructor". */

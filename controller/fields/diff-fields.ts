@@ -34,9 +34,10 @@ function diffNode(
     return;
   }
   const [old, now] = [isPlain(before) ? before : {}, isPlain(after) ? after : {}];
-  for (const name of node.kind === "map" ? unionKeys(old, now) : node.children.keys()) {
+  for (const name of unionKeys(old, now, node.kind === "map" ? undefined : node.compare)) {
     const child = node.kind === "map" ? node.child : node.children.get(name);
-    if (child !== undefined) diffNode(child, old[name], now[name], [...path, name], found);
+    if (child !== undefined)
+      diffNode(child, ownValue(old, name), ownValue(now, name), [...path, name], found);
   }
 }
 

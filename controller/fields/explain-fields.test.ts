@@ -20,7 +20,7 @@ const PROFILES = new Map<string, Fields>([
     {
       profiles: ["base"],
       image: "rocky",
-      devices: { eno1: { mtu: 1500, onBoot: true } },
+      devices: { eno1: { onBoot: true, mtu: 1500 } },
       resources: { nfs: { home: "a" }, scratch: "/tmp" },
     },
   ],

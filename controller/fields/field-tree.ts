@@ -13,6 +13,8 @@ export interface FieldLeaf {
 export interface FieldGroup {
   readonly kind: "group";
   readonly children: ReadonlyMap<string, FieldNode>;
+  /** Puts names in that order; those that are none come last. */
+  readonly compare: (a: string, b: string) => number;
 }
 
 /** Names that the operator chooses: of devices, disks, partitions, file systems. */
@@ -80,5 +82,7 @@ function groupOf(grown: Grown, path: string): FieldGroup {
       children.set(name, { kind: "map", of: at, child: groupOf(any, `${at}.*`) });
     } else children.set(name, groupOf(child, at));
   }
-  return { kind: "group", children };
+  const order = new Map([...children.keys()].map((name, at) => [name, at]));
+  const placeOf = (name: string): number => order.get(name) ?? order.size;
+  return { kind: "group", children, compare: (a, b) => placeOf(a) - placeOf(b) };
 }

@@ -1,9 +1,11 @@
-import { canonicalFields } from "./canonical-fields.ts";
-import { renderFieldPath } from "./field-path.ts";
-import { findField, isPlain, type Plain } from "./field-tree.ts";
+import { canonicalFields, ownValue } from "./canonical-fields.ts";
+import { type FieldPath, renderFieldPath } from "./field-path.ts";
+import { FIELD_TABLE } from "./field-table.ts";
+import { isPlain, type Plain } from "./field-tree.ts";
 import { type Fields, type Json, KEPT_SECRET } from "./fields.ts";
-import { listLeaves } from "./list-leaves.ts";
 import type { FieldFinding } from "./validate-fields.ts";
+
+const SECRETS = FIELD_TABLE.filter(({ type }) => type.kind === "secret").map(({ path }) => path.split("."));
 
 /** The fields with every secret shown as {@link KEPT_SECRET}. */
 export function redactSecrets(fields: Fields): Fields {
@@ -15,35 +17,50 @@ export function keepSecrets(
   wanted: Fields,
   current: Fields | undefined,
 ): { readonly fields: Fields; readonly findings: readonly FieldFinding[] } {
-  const now = new Map(listLeaves(current ?? {}).map(({ path, value }) => [renderFieldPath(path), value]));
   const findings: FieldFinding[] = [];
-  const fields = replaceSecrets(wanted, (secret, at) => {
+  const fields = replaceSecrets(wanted, (secret, path) => {
     if (secret !== KEPT_SECRET) return secret;
-    const kept = now.get(at);
+    const kept = path.reduce<Json | undefined>(
+      (at, key) => (isPlain(at) ? ownValue(at, String(key)) : undefined),
+      current as Json | undefined,
+    );
     if (kept !== undefined) return kept;
     findings.push({
-      at,
+      at: renderFieldPath(path),
       what: `is ${KEPT_SECRET}, but there is none to keep`,
       fix: "write the secret itself, or leave it out",
     });
     return undefined;
   });
-  return { fields, findings };
+  return { fields: findings.length === 0 ? fields : canonicalFields(fields), findings };
 }
 
-function replaceSecrets(fields: Fields, replace: (secret: Json, at: string) => Json | undefined): Fields {
-  let result = fields;
-  for (const { path, value } of listLeaves(fields)) {
-    const found = findField(path);
-    if (found?.node.kind !== "leaf" || found.node.row.type.kind !== "secret") continue;
-    const secret = replace(value, renderFieldPath(path));
-    if (secret !== value) result = putAt(result as Plain, path.map(String), secret);
+type Replace = (secret: Json, path: FieldPath) => Json | undefined;
+
+function replaceSecrets(fields: Fields, replace: Replace): Fields {
+  const replaced = SECRETS.reduce<Json | undefined>(
+    (at, names) => replaceAt(at, names, [], replace),
+    fields as Json,
+  );
+  return replaced as Fields;
+}
+
+/** Follows a path of the table, where `*` is every name there is. What has no secret stays the same object. */
+function replaceAt(
+  at: Json | undefined,
+  names: readonly string[],
+  path: FieldPath,
+  replace: Replace,
+): Json | undefined {
+  const [name, ...rest] = names;
+  if (at === undefined) return undefined;
+  if (name === undefined) return replace(at, path);
+  if (!isPlain(at)) return at;
+  let result: Plain = at;
+  for (const key of name === "*" ? Object.keys(at) : [name]) {
+    const old = ownValue(at, key);
+    const now = replaceAt(old, rest, [...path, key], replace);
+    if (now !== old) result = { ...result, [key]: now };
   }
-  return result === fields ? fields : canonicalFields(result);
-}
-
-function putAt(at: Plain, [key = "", ...rest]: readonly string[], value: Json | undefined): Plain {
-  const below = at[key];
-  const next = rest.length === 0 ? value : putAt(isPlain(below) ? below : {}, rest, value);
-  return { ...at, [key]: next as Json | undefined };
+  return result as Json;
 }

@@ -185,15 +185,14 @@ function mapChildren(
 ): Plain | undefined {
   const result: Record<string, Json> = {};
   let size = 0;
-  const put = (child: FieldNode, name: string): void => {
-    const value = visit(child, name);
-    if (value === undefined) return;
+  const compare = node.kind === "map" ? undefined : node.compare;
+  for (const name of unionKeys(below as Plain, above as Plain, compare)) {
+    const child = node.kind === "map" ? node.child : node.children.get(name);
+    const value = child === undefined ? undefined : visit(child, name);
+    if (value === undefined) continue;
     result[name] = value as Json;
     size += 1;
-  };
-  if (node.kind === "map") {
-    for (const name of unionKeys(below as Plain, above as Plain)) put(node.child, name);
-  } else for (const [name, child] of node.children) put(child, name);
+  }
   return size === 0 ? undefined : result;
 }
 
