@@ -98,7 +98,7 @@ export async function greatestRevisions(
           eb.ref(column).as("name"),
           // Rows of old releases do not say: each stands for one revision at most.
           eb.fn.coalesce(eb.fn.max("revision"), eb.lit(0)).as("revision"),
-          eb.fn.countAll<number>().as("count"),
+          eb(eb.fn.countAll<number>(), "-", eb.fn.count<number>("revision")).as("count"),
         ])
         .where("kind", "=", kind)
         .where(column, "in", part)
