@@ -1,3 +1,5 @@
+import type { Readable } from "node:stream";
+
 import type { ApiClient } from "./api-client.ts";
 import type { ListFormat } from "./list-format.ts";
 
@@ -10,6 +12,8 @@ export interface CliProcess {
   out(text: string): void;
   /** Everything else. */
   err(text: string): void;
+  /** Standard input; absent: the process's own. */
+  readonly input?: Readable;
   /** Whether standard output, and standard error, go to a terminal. */
   readonly outIsTerminal: boolean;
   readonly errIsTerminal: boolean;

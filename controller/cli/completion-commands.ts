@@ -47,24 +47,12 @@ export async function complete(
   program: Command,
   words: readonly string[],
 ): Promise<number> {
-  const joined = joinSplitWords(words);
-  const last = joined.at(-1) ?? "";
-  const at = { ...locate(program, joined.slice(0, -1)), last };
+  const last = words.at(-1) ?? "";
+  const at = { ...locate(program, words.slice(0, -1)), last };
   const candidates = last.startsWith("-") ? optionsOf(at.command) : await argumentsOf(context, at);
   const found = candidates.filter((word) => word.startsWith(last));
-  // what bash has in words of their own is not said again
-  const said = last.length - (words.at(-1) === "=" ? 0 : (words.at(-1) ?? "").length);
-  context.process.out(found.map((word) => `${word.slice(said)}\n`).join(""));
+  context.process.out(found.map((word) => `${word}\n`).join(""));
   return 0;
-}
-
-/** COMP_WORDS has `a=b` as `a`, `=`, `b`. */
-function joinSplitWords(words: readonly string[]): readonly string[] {
-  return words.reduce<readonly string[]>((joined, word, index) => {
-    const before = joined.at(-1);
-    const isPart = word === "=" || words[index - 1] === "=";
-    return isPart && before !== undefined ? [...joined.slice(0, -1), before + word] : [...joined, word];
-  }, []);
 }
 
 interface CursorPlace {
@@ -150,6 +138,7 @@ async function namesOf(
     case "node":
       return named((await api.get<{ nodes: readonly { name: string }[] }>("/node-summaries")).nodes);
     case "nodeset":
+    case "nodesets":
     case "nodes":
     case "other-nodeset":
       return (await import("./complete-node-set.ts")).completeNodeSet(context, last);

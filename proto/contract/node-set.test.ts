@@ -42,7 +42,7 @@ describe("parseNodeSet", () => {
     ["c1,!c2", 4, "a name is missing here"],
     ["c1!", 4, "a name is missing here"],
     ["&c1", 1, "a name is missing here"],
-    ["c[1-3]!c[1-3]", 1, "this leaves no node"],
+    ["c[1-3]!c[1-3]", 1, "no node is in it now"],
     ["c1,(c2", 4, 'this "(" has no ")"'],
     ["c1,c2)", 6, 'this ")" has no "("'],
     ["c1,()", 5, "a name is missing here"],

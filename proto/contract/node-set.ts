@@ -1,7 +1,7 @@
 import { MusterError } from "./muster-error.ts";
 import type { NodeName } from "./node-name.ts";
 import { evaluateNodeSet } from "./node-set/evaluate-node-set.ts";
-import { nodeSetInvalid } from "./node-set/node-set-error.ts";
+import { nodeSetEmpty } from "./node-set/node-set-error.ts";
 import { parseNodeExpression } from "./node-set/parse-node-expression.ts";
 
 export { compareNodeNames } from "./node-set/compare-node-names.ts";
@@ -20,7 +20,7 @@ export { MAX_NODE_SET_SIZE } from "./node-set/node-set-error.ts";
  */
 export function parseNodeSet(text: string): readonly NodeName[] {
   const names = evaluateNodeSet(parseNodeExpression(text), refuseGroups);
-  if (names.length === 0) throw nodeSetInvalid(text, 0, "this leaves no node");
+  if (names.length === 0) throw nodeSetEmpty(text);
   return names;
 }
 

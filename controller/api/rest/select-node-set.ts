@@ -2,8 +2,8 @@ import { closestWords } from "#proto/contract/closest-words.ts";
 import { MusterError } from "#proto/contract/muster-error.ts";
 import type { NodeName } from "#proto/contract/node-name.ts";
 import { evaluateNodeSet, type NodeGroups } from "#proto/contract/node-set/evaluate-node-set.ts";
-import { type NodeExpression, needsInventory } from "#proto/contract/node-set/node-expression.ts";
-import { nodeSetInvalid } from "#proto/contract/node-set/node-set-error.ts";
+import { needsInventory } from "#proto/contract/node-set/node-expression.ts";
+import { nodeSetEmpty } from "#proto/contract/node-set/node-set-error.ts";
 import { parseNodeExpression } from "#proto/contract/node-set/parse-node-expression.ts";
 
 import type { Node } from "../../inventory/inventory.ts";
@@ -18,28 +18,21 @@ export type GroupDependencies = Pick<
 
 /** The nodes of a set as text, in its order; `node-unknown` names what does not exist. Nobody is an error. */
 export async function selectNodeSet(deps: GroupDependencies, text: string): Promise<readonly Node[]> {
-  const names = await resolveNodeSet(deps, text);
-  return selectNodes(await deps.inventory.listNodes(), names);
+  const nodes = await filterNodeSet(deps, text);
+  if (nodes.length === 0) throw nodeSetEmpty(text);
+  return nodes;
 }
 
 /** As {@link selectNodeSet}; a set that nobody is in now is an empty list. For what shows, not for what acts. */
 export async function filterNodeSet(deps: GroupDependencies, text: string): Promise<readonly Node[]> {
-  const names = await evaluate(deps, parseNodeExpression(text));
-  return selectNodes(await deps.inventory.listNodes(), names);
+  return selectNodes(await deps.inventory.listNodes(), await resolveNodeSet(deps, text));
 }
 
-/** The names of a set, whether there are such nodes or not. Errors: `node-set-invalid`, also for a set that nobody is in now. */
+/** The names of a set, whether there are such nodes or not; none when nobody is in it now. Errors: `node-set-invalid`. */
 export async function resolveNodeSet(deps: GroupDependencies, text: string): Promise<readonly NodeName[]> {
-  const names = await evaluate(deps, parseNodeExpression(text));
-  if (names.length === 0) {
-    throw nodeSetInvalid(
-      text,
-      0,
-      "no node is in it now",
-      "`muster node list` shows all nodes and what they do",
-    );
-  }
-  return names;
+  const expression = parseNodeExpression(text);
+  if (!needsInventory(expression)) return evaluateNodeSet(expression, noGroups);
+  return evaluateNodeSet(expression, planNodeGroups(await gatherGroupFacts(deps)));
 }
 
 /** What groups are made of now. */
@@ -59,11 +52,6 @@ export async function gatherGroupFacts(deps: GroupDependencies): Promise<GroupFa
     runtimeOverlaysOf: (node) => deps.runtimeOverlays.statusOf(node)?.overlays ?? [],
     stateOf: (node) => deps.fleet.statusOf(node).state,
   };
-}
-
-async function evaluate(deps: GroupDependencies, expression: NodeExpression): Promise<readonly NodeName[]> {
-  if (!needsInventory(expression)) return evaluateNodeSet(expression, noGroups);
-  return evaluateNodeSet(expression, planNodeGroups(await gatherGroupFacts(deps)));
 }
 
 const noGroups: NodeGroups = () => {

@@ -16,6 +16,16 @@ export function nodeSetInvalid(text: string, at: number, what: string, fix?: str
   });
 }
 
+/** `node-set-invalid` for a set that would be acted on and has nobody in it: its groups are empty now, or its operators left nothing. */
+export function nodeSetEmpty(text: string): MusterError {
+  return nodeSetInvalid(
+    text,
+    0,
+    "no node is in it now",
+    "`muster node list` shows all nodes and what they do",
+  );
+}
+
 /** `node-set-invalid` for a set beyond {@link MAX_NODE_SET_SIZE}. */
 export function nodeSetTooLarge(text: string, at: number): MusterError {
   return nodeSetInvalid(text, at, `this names more than ${MAX_NODE_SET_SIZE} nodes`);
