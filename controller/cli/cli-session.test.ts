@@ -61,7 +61,7 @@ c003: added
   devices.eno1.address  10.77.0.13
   tags.rack             1
 
-at once: DHCP knows it for c[001-003]
+at once: DHCP answers otherwise for c[001-003]
 2> change 1: 3 nodes c[001-003]; to take it back: muster undo 1
 [0]
 `,
@@ -116,9 +116,9 @@ K7QM-2XHD  52:54:00:00:00:09  10.77.0.131  S100    Acme?[31m X1  64 (2 sockets) 
     expect(await muster("node set --untag rack --untag row c[001-002] --comment 'rack one' --mtu 9000")).toBe(
       `$ muster node set --untag rack --untag row c[001-002] --comment 'rack one' --mtu 9000
 c[001-002]:
-  tags.rack         1 -> (none)
   comment           (none) -> "rack one"
   devices.eno1.mtu  (none) -> 9000   (reboot)
+  tags.rack         1 -> (none)
 
 at the next boot: c[001-002]; where they are up: muster reboot c[001-002]
 2> change 6: 2 nodes c[001-002]; to take it back: muster undo 6
@@ -148,7 +148,7 @@ eno1    ethernet  52:54:00:00:00:02  10.77.0.12  -        -        9000
     expect(await muster("node delete c[003-004]")).toBe(`$ muster node delete c[003-004]
 c[003-004]: deleted
 
-at once: DHCP knows it for c003
+at once: DHCP answers otherwise for c003
 2> muster: Delete 2 nodes c[003-004]: there is no terminal to ask on
 2>   fix: pass --yes to go ahead without asking
 [2]
@@ -156,7 +156,7 @@ at once: DHCP knows it for c003
     expect(await muster("node delete c[003-004] --yes")).toBe(`$ muster node delete c[003-004] --yes
 c[003-004]: deleted
 
-at once: DHCP knows it for c003
+at once: DHCP answers otherwise for c003
 2> change 8: 2 nodes c[003-004]; to take it back: muster undo 8
 [0]
 `);
@@ -370,7 +370,7 @@ error    config: cannot read /nonexistent/muster.yaml: ENOENT: no such file or d
 it("completes commands, options, choices and the names the controller has", async () => {
   await muster("node add c[001-002],login");
   const complete = async (words: string): Promise<string> => muster(`__complete -- ${words}`);
-  expect(await complete("no")).toBe("$ muster __complete -- no\nnode\n[0]\n");
+  expect(await complete("no")).toBe("$ muster __complete -- no\nnode\nnodeset\n[0]\n");
   expect(await complete("node show c")).toBe("$ muster __complete -- node show c\nc001\nc002\n[0]\n");
   expect(await complete("node list --st")).toBe("$ muster __complete -- node list --st\n--state\n[0]\n");
   expect(await complete("node list --state r")).toBe(

@@ -179,9 +179,7 @@ describe("completion", () => {
     ["node set c001 tags.", ["tags.rack="]],
     ["node set c009 devices.eno1.mt", ["devices.eno1.mtu="]],
     ["node set c001 devices.eno2.type=in", ["devices.eno2.type=infiniband"]],
-    // as bash splits it: only what is behind the sign is replaced
-    ["node set c001 devices.eno2.type = in", ["infiniband"]],
-    ["node set c001 rootMode =", ["squashfs", "tmpfs"]],
+    ["node set c001 rootMode=", ["rootMode=squashfs", "rootMode=tmpfs"]],
     ["node unset c001 ", ["profiles", "devices", "devices.eno2", "devices.eno2.mac", "tags", "tags.rack"]],
     ["profile unset gpu devices.ib0.", ["devices.ib0.mtu"]],
     ["profile set gpu assetK", []],
