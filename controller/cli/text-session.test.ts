@@ -161,9 +161,9 @@ devices:
     expect(await muster("apply -f DIR/inventory --prune -y")).toBe(`$ muster apply -f DIR/inventory --prune -y
 c001: deleted
 c002:
+  runtimeOverlays       (none) -> [site]   (refresh)
   devices.eno1.mac      52:54:00:00:00:02 -> (none)   (reboot)
   devices.eno1.address  10.77.0.12 -> (none)   (reboot)
-  runtimeOverlays       (none) -> [site]   (refresh)
   tags.rack             (none) -> 1
 c003: added
   tags.rack  1

@@ -266,14 +266,16 @@ function place(
 
 /** The text is read with positions once, and only when something is to be located. */
 function locator(file: string, text: string, about: RecordName | undefined): ParsedText["locate"] {
+  let exact: LocatedYaml | undefined;
   return (findings) => {
     if (findings.length === 0) return [];
-    const exact = readYamlExactly(text);
+    exact ??= readYamlExactly(text);
+    const read = exact;
     return findings.map(({ kind, name, at, what, fix }) => {
       const below = at === "" ? [] : parseFieldPath(at);
       const record = about === undefined ? [kind === "node" ? "nodes" : "profiles", name] : [];
       const path = [...record, ...below];
-      return place(file, exact, { path, what, ...(fix === undefined ? {} : { fix }) });
+      return place(file, read, { path, what, ...(fix === undefined ? {} : { fix }) });
     });
   };
 }
