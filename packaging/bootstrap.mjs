@@ -82,6 +82,9 @@ const LAB_NEEDS = [
   { program: "slurmd", apt: "slurmd", dnf: "slurm-slurmd" },
   // What node sets are compared with.
   { program: "nodeset", apt: "clustershell", dnf: "clustershell" },
+  // What reads what muster exports.
+  { program: "nodeattr", apt: "genders", dnf: "genders" },
+  { program: "ansible-inventory", apt: "ansible-core", dnf: "ansible-core" },
   { program: "ssh-keygen", apt: "openssh-client", dnf: "openssh" },
   { program: "ssh", apt: "openssh-client", dnf: "openssh-clients" },
   // The tests start their own; a host that had none must not be open to the world because of them.
