@@ -574,6 +574,35 @@ describe("merging", () => {
     expect(mergeFields({ profiles: ["gone", "~gone"] }, new Map())).toEqual({ profiles: ["gone", "~gone"] });
   });
 
+  it.each<
+    readonly [
+      what: string,
+      nested: Readonly<Record<string, readonly string[]>>,
+      list: readonly string[],
+      applied: readonly string[],
+    ]
+  >([
+    ["two that negate one", { a: [], b: ["~a"], c: ["~a"] }, ["a", "b", "c"], ["b", "c"]],
+    [
+      "one negated between two that are nested",
+      { a: ["b"], b: ["c"], c: [], d: ["~b"] },
+      ["a", "d"],
+      ["c", "a", "d"],
+    ],
+    ["a circle with a negation in it", { a: ["b"], b: ["~a", "c"], c: ["a"] }, ["a"], ["c", "b"]],
+    [
+      "one negated and named again below",
+      { a: ["b"], b: [], c: ["~b", "d"], d: ["b"] },
+      ["a", "c"],
+      ["a", "d", "c"],
+    ],
+  ])("applies the profiles that are left: %s", (_what, nested, list, applied) => {
+    const profiles = new Map(
+      Object.entries(nested).map(([name, names]): [string, Fields] => [name, { profiles: names }]),
+    );
+    expect(expandProfiles(list, profiles)).toEqual(applied);
+  });
+
   it("tells in which order profiles apply", () => {
     const profiles = new Map<string, Fields>([
       ["a", { profiles: ["b", "~d"] }],
