@@ -1,6 +1,7 @@
 import { Command, Option } from "commander";
 
 import { addNodeFieldCommands, addProfileCommands } from "./add-field-commands.ts";
+import { addExchangeCommands } from "./add-exchange-commands.ts";
 import { addFormatCommands } from "./add-format-commands.ts";
 import { addHardwareCommands } from "./add-hardware-commands.ts";
 import { addIdentityCommands } from "./add-identity-commands.ts";
@@ -124,6 +125,7 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
   addHardwareCommands(program, run);
   addTextCommands(program, run);
   addFormatCommands(program, run);
+  addExchangeCommands(program, run);
   addSshCommands(program, run);
   addIdentityCommands(node, run);
   addMachineCommands(node, run);

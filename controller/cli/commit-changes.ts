@@ -2,11 +2,12 @@ import { MusterError } from "#proto/contract/muster-error.ts";
 import { foldNodeSet } from "#proto/contract/node-set.ts";
 
 import type { ChangeAnswer, InventoryView } from "../api/rest/inventory-schemas.ts";
+import type { OverlayView } from "../api/rest/overlay-routes.ts";
 import type { InventoryRecord, InventoryState, RecordChange } from "../inventory/changes.ts";
 import { isConfirmed } from "./ask-confirmation.ts";
 import type { CliContext } from "./cli-context.ts";
 import { type Preview, planPreview } from "./plan-preview.ts";
-import { renderDifferences, renderPreview } from "./render-preview.ts";
+import { type Reactions, renderDifferences, renderPreview } from "./render-preview.ts";
 import { renderCount } from "./render-text.ts";
 
 /** What a command wants to change, and what it saw when it decided. */
@@ -79,6 +80,15 @@ export async function fetchState(
   query: { readonly nodes?: string; readonly at?: string; readonly secrets?: boolean } = {},
 ): Promise<InventoryState> {
   return api.get<InventoryView>("/inventory", query);
+}
+
+/** What the runtime overlays that come or go have nodes run. Without an answer the preview says less, and is still true. */
+async function fetchReactions({ api }: CliContext, { runtimeOverlays }: Preview): Promise<Reactions> {
+  if (runtimeOverlays.length === 0) return new Map();
+  const { overlays } = await api
+    .get<{ overlays: readonly OverlayView[] }>("/overlays")
+    .catch(() => ({ overlays: [] }));
+  return new Map(overlays.map(({ name, reactions }) => [name, reactions ?? []]));
 }
 
 async function commit(

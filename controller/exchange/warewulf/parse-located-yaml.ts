@@ -203,7 +203,8 @@ function readEntries(
       continue;
     }
     const value = locate((pair.value ?? null) as Node | null, reading, below, depth + 1, isAliased);
-    if (name === "<<") merged.push(...(value.kind === "list" ? value.items : [value]));
+    if (name === "<<" && isScalar(keyNode) && keyNode.type === "PLAIN")
+      merged.push(...(value.kind === "list" ? value.items : [value]));
     // A key without a value stands where its key does.
     else entries.set(name, { at, value: pair.value === null ? emptyAt(at) : value });
   }

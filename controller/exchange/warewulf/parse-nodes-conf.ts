@@ -4,8 +4,7 @@ import { type LocatedMap, type LocatedValue, type Place, parseLocatedYaml } from
 import { FLAT_KEYS } from "./warewulf-keys.ts";
 
 /** The formats there are: versions between two of them read and write the lower one. */
-export const FORMAT_VERSIONS = ["4.2", "4.3", "4.4", "4.5", "4.6", "4.7"] as const;
-export type FormatVersion = (typeof FORMAT_VERSIONS)[number];
+export type FormatVersion = "4.2" | "4.3" | "4.4" | "4.5" | "4.6" | "4.7";
 
 /** A node or profile as it stands in nodes.conf. */
 export interface WarewulfRecord {

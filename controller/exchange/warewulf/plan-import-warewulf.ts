@@ -7,6 +7,7 @@ import { findField } from "../../fields/field-tree.ts";
 import type { Fields, FieldsRecord } from "../../fields/fields.ts";
 import { PROFILE_NAME } from "../../fields/parse-field-value.ts";
 import { type FieldFinding, validateFields } from "../../fields/validate-fields.ts";
+import { appendDeviceLists } from "./append-device-lists.ts";
 import { findImportConflicts } from "./find-import-conflicts.ts";
 import type { ImportItem, Origin } from "./import-item.ts";
 import { type FormatVersion, parseNodesConf } from "./parse-nodes-conf.ts";
@@ -43,6 +44,7 @@ export function planImportWarewulf(text: string, known: KnownNames, version?: Fo
   const findings: ConfigFinding[] = [...parsed.findings];
   const drafts = parsed.records.map(readWarewulfRecord).filter((draft) => hasName(draft, items));
   resolveDeviceNames(drafts);
+  appendDeviceLists(drafts);
   const profileNames = new Set(drafts.filter(({ kind }) => kind === "profile").map(({ name }) => name));
   for (const draft of drafts) {
     dropUnknown(draft, profileNames, known);

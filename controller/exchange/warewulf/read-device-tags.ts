@@ -4,7 +4,7 @@ import { renderFieldPath } from "../../fields/field-path.ts";
 import { BOND_MODES, DEVICE_TYPES } from "../../fields/fields.ts";
 import { parseRoute } from "../../fields/parse-route.ts";
 import type { LocatedEntry } from "./parse-located-yaml.ts";
-import type { RecordReading } from "./read-warewulf-record.ts";
+import { listKey, type RecordReading } from "./read-warewulf-record.ts";
 import { DEVICE_TAGS } from "./warewulf-keys.ts";
 
 const DNS = /^DNS[0-9]*$/;
@@ -21,7 +21,6 @@ export function readDeviceTags(
   key: string,
   tags: ReadonlyMap<string, LocatedEntry>,
 ): void {
-  const lists = { dns: [] as string[], routes: [] as string[] };
   const names = [...tags.keys()].sort((a, b) => (a < b ? -1 : 1));
   for (const name of names) {
     const entry = tags.get(name);
@@ -39,11 +38,11 @@ export function readDeviceTags(
         text.toLowerCase(),
         origin,
       );
-    } else if (field.kind === "dns" || field.kind === "routes") {
-      lists[field.kind].push(...field.values);
-      reading.put(["devices", device, field.kind], [...lists[field.kind]], origin);
-    } else if (field.kind === "dnsSearch") {
-      reading.put(["devices", device, "dnsSearch"], [...field.values], origin);
+    } else if (isListTag(field.kind)) {
+      const at = listKey(device, field.kind);
+      const known = reading.draft.tagLists.get(at) ?? new Map<string, readonly string[]>();
+      reading.draft.tagLists.set(at, known.set(name, field.values));
+      reading.put(["devices", device, field.kind], [...new Set([...known.values()].flat())], origin);
     } else reading.put(["devices", device, field.kind], field.values[0] ?? "", origin);
   }
 }
@@ -51,6 +50,10 @@ export function readDeviceTags(
 interface TagField {
   readonly kind: string;
   readonly values: readonly string[];
+}
+
+function isListTag(kind: string): boolean {
+  return kind === "dns" || kind === "dnsSearch" || kind === "routes";
 }
 
 /** What a tag means; undefined for one that stays a tag. */

@@ -1,4 +1,5 @@
 import type { Json } from "../../fields/fields.ts";
+import { resolveScalar } from "../../text/resolve-scalar.ts";
 import type { LocatedScalar, LocatedValue } from "./parse-located-yaml.ts";
 
 /**
@@ -23,10 +24,10 @@ export function readResource(
   }
   const { text, isPlain } = value;
   if (!isPlain) return text;
-  if (text === "") return null;
-  if (/^(true|True|TRUE)$/.test(text)) return true;
-  if (/^(false|False|FALSE)$/.test(text)) return false;
-  if (/^-?(0|[1-9]\d*)(\.\d+)?$/.test(text) && String(Number(text)) === text) return Number(text);
+  if (/^(True|TRUE)$/.test(text)) return true;
+  if (/^(False|FALSE)$/.test(text)) return false;
+  const resolved = resolveScalar(text);
+  if (typeof resolved !== "string") return resolved;
   if (/^[-+]?(0[0-7_]+|0[ox][0-9a-f_]+|[\d_]*_[\d_]+)$/i.test(text)) octals(value, below);
   return text;
 }

@@ -22,9 +22,16 @@ export interface RecordDraft {
   readonly origins: Map<string, Origin>;
   /** Of the words in lists, by {@link wordKey}. */
   readonly words: Map<string, Place>;
+  /** Lists that are spread over tags of devices, by listKey, then by tag. */
+  readonly tagLists: Map<string, Map<string, readonly string[]>>;
   readonly items: ImportItem[];
   /** What Warewulf itself could not load. */
   readonly findings: ConfigFinding[];
+}
+
+/** A list of a device that Warewulf spreads over tags. */
+export function listKey(device: string, list: string): string {
+  return JSON.stringify([device, list]);
 }
 
 /** A word of a list in a draft. */
@@ -62,6 +69,7 @@ function openReading(record: WarewulfRecord, items: readonly ImportItem[]): Reco
     fields: {},
     origins: new Map(),
     words: new Map(),
+    tagLists: new Map(),
     items: [...items],
     findings: [],
   };

@@ -5,32 +5,45 @@ import type { RecordDraft } from "./read-warewulf-record.ts";
 /** Devices by name, of one record. */
 type Devices = Readonly<Record<string, DeviceFields | undefined>>;
 
+/** What has devices, and takes more from profiles. */
+interface WithDevices {
+  readonly kind: "node" | "profile";
+  readonly name: string;
+  readonly fields: object;
+}
+
 /**
  * Warewulf's `master` and `parent_device` name the interface of another device; muster's name the device. Finds the device: of
  * the record itself, then of its profiles, the last first, then of any other record. What no device has is left out.
  */
 export function resolveDeviceNames(drafts: readonly RecordDraft[]): void {
-  const profiles = new Map(
-    drafts.filter(({ kind }) => kind === "profile").map((draft) => [draft.name, draft]),
-  );
-  const lists = new Map(
-    [...profiles].map(([name, { fields }]) => [name, { profiles: listOf(fields["profiles"]) }]),
-  );
-  let everywhere: ReadonlyMap<string, string> | undefined;
+  const find = openDeviceFinder(drafts);
   for (const draft of drafts) {
     for (const [device, fields] of Object.entries(devicesOf(draft))) {
       for (const word of ["master", "parent"] as const) {
         const wanted = fields?.[word];
-        if (wanted === undefined) continue;
-        const chain = expandProfiles(listOf(draft.fields["profiles"]), lists)
-          .toReversed()
-          .flatMap((name) => profiles.get(name) ?? []);
-        const near = [draft, ...chain].map(devicesOf);
-        const found = findDevice(near, wanted) ?? (everywhere ??= indexDevices(drafts)).get(wanted);
-        setReference(draft, device, word, wanted, found);
+        if (wanted !== undefined) setReference(draft, device, word, wanted, find(draft, wanted));
       }
     }
   }
+}
+
+/** Finds the name of the device that a record calls by its interface. */
+export function openDeviceFinder(
+  records: readonly WithDevices[],
+): (record: WithDevices, wanted: string) => string | undefined {
+  const profiles = new Map(
+    records.filter(({ kind }) => kind === "profile").map((record) => [record.name, record]),
+  );
+  const lists = new Map([...profiles].map(([name, record]) => [name, { profiles: profilesOf(record) }]));
+  let everywhere: ReadonlyMap<string, string> | undefined;
+  return (record, wanted) => {
+    const chain = expandProfiles(profilesOf(record), lists)
+      .toReversed()
+      .flatMap((name) => profiles.get(name) ?? []);
+    const near = findDevice([record, ...chain].map(devicesOf), wanted);
+    return near ?? (everywhere ??= indexDevices(records)).get(wanted);
+  };
 }
 
 function findDevice(places: readonly Devices[], wanted: string): string | undefined {
@@ -43,11 +56,11 @@ function findDevice(places: readonly Devices[], wanted: string): string | undefi
 }
 
 /** Built once: looking through all records for each name would take long with 10,000 nodes. */
-function indexDevices(drafts: readonly RecordDraft[]): ReadonlyMap<string, string> {
+function indexDevices(records: readonly WithDevices[]): ReadonlyMap<string, string> {
   const byInterface = new Map<string, string>();
   const byName = new Map<string, string>();
-  for (const draft of drafts) {
-    for (const [name, fields] of Object.entries(devicesOf(draft))) {
+  for (const record of records) {
+    for (const [name, fields] of Object.entries(devicesOf(record))) {
       byName.set(name, name);
       if (fields?.interface !== undefined) byInterface.set(fields.interface, name);
     }
@@ -81,10 +94,10 @@ function setReference(
   });
 }
 
-function devicesOf({ fields }: RecordDraft): Devices {
-  return (fields["devices"] ?? {}) as Devices;
+function devicesOf({ fields }: WithDevices): Devices {
+  return (fields as { readonly devices?: Devices }).devices ?? {};
 }
 
-function listOf(value: unknown): readonly string[] {
-  return Array.isArray(value) ? (value as readonly string[]) : [];
+function profilesOf({ fields }: WithDevices): readonly string[] {
+  return (fields as { readonly profiles?: readonly string[] }).profiles ?? [];
 }
