@@ -29,7 +29,7 @@ function canonicalNode(node: FieldNode, value: unknown): Json | undefined {
 }
 
 /** Free YAML with the keys of its maps in natural order. */
-export function canonicalJson(value: Json): Json {
+function canonicalJson(value: Json): Json {
   if (Array.isArray(value)) return (value as readonly Json[]).map(canonicalJson);
   if (!isPlain(value)) return value;
   const result: Record<string, Json> = {};
@@ -41,7 +41,7 @@ export function canonicalJson(value: Json): Json {
 }
 
 /** The keys of a map in natural order. */
-export function naturalKeys(map: object): readonly string[] {
+function naturalKeys(map: object): readonly string[] {
   return Object.keys(map).sort(compareNodeNames);
 }
 

@@ -86,7 +86,7 @@ export interface BmcFields {
   readonly tags?: Readonly<Record<string, string>>;
 }
 
-export interface PartitionFields {
+interface PartitionFields {
   readonly number?: number;
   readonly sizeMib?: number;
   readonly startMib?: number;

@@ -18,7 +18,7 @@ export type ScalarKind = Exclude<FieldKind, { readonly kind: "list" | "tags" | "
 export type ElementKind = Extract<FieldKind, { readonly kind: "list" }>["of"];
 
 /** Names of images and of overlays. */
-export const IMAGE_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
+const IMAGE_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 /** Names of profiles. */
 export const PROFILE_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$/;
 /** Names of devices in the inventory. */
@@ -235,7 +235,7 @@ export function parseNetmask(text: string): ParsedValue {
 }
 
 /** In the spelling of RFC 5952. */
-export function parseIpv6(text: string): ParsedValue<string> {
+function parseIpv6(text: string): ParsedValue<string> {
   if (!isIPv6(text) || text.includes("%")) {
     return {
       what: `${quoted(text)} is not an IPv6 address`,

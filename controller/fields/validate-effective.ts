@@ -33,7 +33,7 @@ export function validateEffective(fields: Fields, at = ""): readonly FieldFindin
 }
 
 /** The name of a device's interface on the node. */
-export function interfaceOf(key: string, device: DeviceFields): string {
+function interfaceOf(key: string, device: DeviceFields): string {
   return device.interface ?? key;
 }
 
