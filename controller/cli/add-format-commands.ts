@@ -7,7 +7,29 @@ import type { CommandRunner } from "./command-runner.ts";
 /** `muster import hosts|dhcpd|genders|csv` and `muster export hosts|genders|ethers|ansible|clustershell|slurm`. */
 export function addFormatCommands(program: Command, run: CommandRunner): void {
   addImports(commandGroup(program, "import", "take over an inventory that other programs kept"), run);
-  addExports(commandGroup(program, "export", "the inventory as text"), run);
+  const exporting = commandGroup(program, "export", "the inventory as text");
+  handOptionsDown(exporting);
+  addExports(exporting, run);
+}
+
+/**
+ * `muster export` has options itself, and commander gives it those of its formats that have the same names, wherever they stand:
+ * here a format gets its own back, and refuses what it does not have.
+ */
+function handOptionsDown(group: Command): void {
+  group.hook("preAction", (_, action) => {
+    if (action === group) return;
+    for (const option of group.options) {
+      const name = option.attributeName();
+      if (group.getOptionValueSource(name) !== "cli") continue;
+      if (!action.options.some((own) => own.attributeName() === name)) {
+        action.error(`error: unknown option '${option.flags}' of export ${action.name()}`, {
+          code: "commander.unknownOption",
+        });
+      }
+      action.setOptionValueWithSource(name, group.getOptionValue(name), "cli");
+    }
+  });
 }
 
 function addImports(importing: Command, run: CommandRunner): void {
