@@ -61,14 +61,15 @@ export async function previewAndCommit(
     return 0;
   }
   const isAsking = options.yes !== true && options.dryRun !== true;
+  const shown = isTable || isAsking ? renderPreview(preview, await fetchReactions(context, preview)) : "";
   if (isAsking) {
-    context.process[isTable ? "out" : "err"](renderPreview(preview));
+    context.process[isTable ? "out" : "err"](shown);
     const question = plan.question ?? `Change ${namedRecords(changes)}?`;
     if (!(await isConfirmed(context, question))) return 1;
   }
   const answer = await commit(context, { state: plan.state, changes }, options);
   // not before: "c001: added" is not to stand above the reason why it was not
-  if (isTable && !isAsking) context.process.out(renderPreview(preview));
+  if (isTable && !isAsking) context.process.out(shown);
   if (!isTable) await context.print({ ...reportOf(preview, answer.id), ...plan.also }, () => "");
   context.note(outcomeOf(changes, answer, options));
   return 0;

@@ -107,14 +107,19 @@ describe("a preview", () => {
       dhcp: ["c1", "c3", "c5"],
       runtimeOverlays: ["login"],
     });
-    expect(renderPreview(preview)).toBe(`c1: deleted
+    const reactions = new Map([
+      ["login", ["systemctl reload ssh", "true"]],
+      ["other", ["false"]],
+    ]);
+    expect(renderPreview(preview, reactions)).toBe(`c1: deleted
 c2: runtimeOverlays (none) -> [login]   (refresh)
 c3: renamed to c33
 c5: added
   devices.eno1.mac  52:54:00:00:00:05
 
 at once: DHCP answers otherwise for c[1,3,5]
-at once: the runtime overlay of c2 is refreshed where they are up, and what onChange of login says is run
+at once: the runtime overlay of c2 is refreshed where they are up
+  which may run what onChange of login says: systemctl reload ssh; true
 at the next boot: c3; where they are up: muster reboot c3
 `);
   });

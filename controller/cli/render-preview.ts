@@ -4,6 +4,9 @@ import type { Json } from "../fields/fields.ts";
 import type { Preview, PreviewDifference, PreviewGroup } from "./plan-preview.ts";
 import { printable, renderCount } from "./render-text.ts";
 
+/** Commands that overlays have nodes run when their files change. */
+export type Reactions = ReadonlyMap<string, readonly string[]>;
+
 /** Up to this many groups of nodes with the same fields, each with values of its own, are shown one by one. */
 const SHOWN_ALIKE = 8;
 /** Longer values are cut: whole ones are in `-o json`. */
@@ -16,8 +19,8 @@ const LONGEST_VALUE = 100;
  *
  *     at their next boot: c[001-064]; those that are up: muster reboot c[001-064]
  */
-export function renderPreview(preview: Preview): string {
-  const follows = consequencesOf(preview).map((line) => `${line}\n`);
+export function renderPreview(preview: Preview, reactions: Reactions = new Map()): string {
+  const follows = consequencesOf(preview, reactions).map((line) => `${line}\n`);
   return [renderDifferences(preview), ...(follows.length === 0 ? [] : ["\n"]), ...follows].join("");
 }
 
@@ -42,14 +45,22 @@ export function renderDifferences(preview: Preview): string {
 }
 
 /** What follows from the change, a sentence a line. */
-function consequencesOf({ effects, dhcp, runtimeOverlays }: Preview): readonly string[] {
+function consequencesOf(
+  { effects, dhcp, runtimeOverlays }: Preview,
+  reactions: Reactions,
+): readonly string[] {
   const lines: string[] = [];
   if (dhcp.length > 0) lines.push(`at once: DHCP answers otherwise for ${foldNodeSet(dhcp)}`);
   if (effects.refresh.length > 0 || runtimeOverlays.length > 0) {
     const these = [...effects.refresh, ...(effects.refresh.length === 0 ? effects.reboot : [])];
-    lines.push(
-      `at once: the runtime overlay of ${foldNodeSet(these)} is refreshed where they are up, and what onChange of ${runtimeOverlays.map((name) => printable(name)).join(", ")} says is run`,
-    );
+    lines.push(`at once: the runtime overlay of ${foldNodeSet(these)} is refreshed where they are up`);
+    for (const overlay of runtimeOverlays) {
+      const commands = reactions.get(overlay) ?? [];
+      if (commands.length === 0) continue;
+      lines.push(
+        `  which may run what onChange of ${printable(overlay)} says: ${printable(commands.join("; "))}`,
+      );
+    }
   }
   if (effects.reboot.length > 0) {
     const nodes = foldNodeSet(effects.reboot);

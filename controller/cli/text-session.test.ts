@@ -169,7 +169,7 @@ c003: added
   tags.rack  1
 
 at once: DHCP answers otherwise for c[001-002]
-at once: the runtime overlay of c002 is refreshed where they are up, and what onChange of site says is run
+at once: the runtime overlay of c002 is refreshed where they are up
 at the next boot: c002; where they are up: muster reboot c002
 2> change 4: 3 nodes c[001-003]; to take it back: muster undo 4
 [0]

@@ -1,3 +1,5 @@
+import { dirname } from "node:path";
+
 import { Readable } from "node:stream";
 
 import { type Static, Type } from "typebox";
@@ -7,6 +9,7 @@ import type { NodeName } from "#proto/contract/node-name.ts";
 import { compareNodeNames, foldNodeSet } from "#proto/contract/node-set.ts";
 
 import type { Node } from "../../inventory/inventory.ts";
+import { readReactions } from "../../overlays/read-reactions.ts";
 import type { NodeOverlay } from "../../overlays/serve-runtime-overlays.ts";
 import type { ApiDependencies } from "./api-dependencies.ts";
 import { ErrorBody, REFUSALS } from "./schemas.ts";
@@ -23,6 +26,9 @@ const OverlayView = Type.Object({
   system: Type.String({ description: "nodes that have it laid over their image, as a node set" }),
   runtime: Type.String({ description: "nodes on which it is kept true, as a node set" }),
   trouble: Type.Optional(Type.String({ description: "why it cannot be used as it is now" })),
+  reactions: Type.Optional(
+    Type.Array(Text, { description: "commands that its onChange has nodes run when files of it change" }),
+  ),
 });
 export type OverlayView = Static<typeof OverlayView>;
 const OverlayList = Type.Object({ overlays: Type.Array(OverlayView) });
@@ -191,16 +197,23 @@ async function listUse(deps: ApiDependencies): Promise<OverlayView[]> {
   const found = new Map((await deps.listOverlays()).map(({ name, path }) => [name, path]));
   const system = usersOf(nodes, ({ overlays }) => overlays);
   const runtime = usersOf(nodes, ({ name }) => deps.runtimeOverlays.statusOf(name)?.overlays ?? []);
+  const reactions = new Map(
+    await Promise.all(
+      [...found].map(async ([name, path]) => [name, await readReactions(dirname(path))] as const),
+    ),
+  );
   return [...found]
     .sort(([a], [b]) => a.localeCompare(b))
     .map(([name, path]) => {
       const trouble = troubles.get(name);
+      const commands = reactions.get(name) ?? [];
       return {
         name,
         path,
         system: foldNodeSet(system.get(name) ?? []),
         runtime: foldNodeSet(runtime.get(name) ?? []),
         ...(trouble === undefined ? {} : { trouble }),
+        ...(commands.length === 0 ? {} : { reactions: [...commands] }),
       };
     });
 }
