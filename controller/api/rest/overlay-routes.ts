@@ -1,5 +1,4 @@
 import { dirname } from "node:path";
-
 import { Readable } from "node:stream";
 
 import { type Static, Type } from "typebox";
