@@ -1,5 +1,7 @@
 import { join } from "node:path";
 
+import type { FastifyInstance } from "fastify";
+
 import { openTestSite, type TestSite } from "../api/rest/api-test-site.ts";
 import { createApi } from "../api/rest/create-api.ts";
 import { listenOnSocket } from "../api/rest/listen.ts";
@@ -9,6 +11,7 @@ import { typeCommand } from "./type-command.ts";
 /** For tests: a controller's site behind its socket, and somebody who types commands there. */
 export interface CliSite extends AsyncDisposable {
   readonly site: TestSite;
+  readonly api: FastifyInstance;
   readonly socket: string;
   /** Types `muster ...`; see {@link typeCommand}. */
   type(line: string, more?: Partial<CliProcess>): Promise<string>;
@@ -29,6 +32,7 @@ export async function openCliSite(now?: () => Date): Promise<CliSite> {
     typeCommand(socket, line, more);
   return {
     site,
+    api,
     socket,
     type,
     replay: async (session, more) => {

@@ -1,21 +1,15 @@
-import { join } from "node:path";
-
-import type { FastifyInstance } from "fastify";
 import { afterEach, beforeEach, expect, it } from "vitest";
 
 import { digestOfHex } from "#proto/contract/digest.ts";
 import type { HardwareReport } from "#proto/contract/hardware-report.ts";
 import { parseNodeName } from "#proto/contract/node-name.ts";
 
-import { openTestSite, TEST_NOW, type TestSite } from "../api/rest/api-test-site.ts";
-import { createApi } from "../api/rest/create-api.ts";
-import { listenOnSocket } from "../api/rest/listen.ts";
+import { TEST_NOW } from "../api/rest/api-test-site.ts";
 import { makeTestReport } from "../hardware/make-test-report.ts";
-import { typeCommand } from "./type-command.ts";
+import { type CliSite, openCliSite } from "./cli-test-site.ts";
 
-let site: TestSite;
-let api: FastifyInstance;
-let socket: string;
+let cli: CliSite;
+let site: CliSite["site"];
 
 const GPU = { vendor: "nvidia", model: "NVIDIA A100-SXM4-40GB", driver: "550.54" } as const;
 const WITH_GPUS: Partial<HardwareReport> = {
@@ -40,10 +34,8 @@ const WITH_GPUS: Partial<HardwareReport> = {
 const MODULE = { sizeBytes: 32 * 2 ** 30, type: "DDR4", speedMts: 3200 };
 
 beforeEach(async () => {
-  site = await openTestSite();
-  api = await createApi(site.deps, { by: "socket" });
-  socket = join(site.directory, "control.sock");
-  await listenOnSocket(api, socket, "root");
+  cli = await openCliSite();
+  ({ site } = cli);
   const fields = { kernelArguments: [], overlays: [], runtimeOverlays: [], tags: {}, devices: [] };
   await site.deps.inventory.addNodes(
     ["c001", "c002", "c003", "c004", "g001"].map((name) => ({ name: parseNodeName(name), fields })),
@@ -54,8 +46,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  await api.close();
-  await site[Symbol.asyncDispose]();
+  await cli[Symbol.asyncDispose]();
 });
 
 async function reports(bootId: string, given: Record<string, Partial<HardwareReport>>): Promise<void> {
@@ -70,7 +61,7 @@ async function reports(bootId: string, given: Record<string, Partial<HardwareRep
   await site.deps.inventory.recordHardware(stored);
 }
 
-const muster = (line: string): Promise<string> => typeCommand(socket, line);
+const muster = (line: string): Promise<string> => cli.type(line);
 
 it("hardware list has a line for each machine, and says why others have none", async () => {
   expect(await muster("hardware list")).toBe(`$ muster hardware list
@@ -266,7 +257,7 @@ it("more nodes than one request takes are asked for in several", async () => {
   );
   await reports("boot-1", Object.fromEntries(names.map((name) => [name, {}])));
   expect(await muster("hardware slurm-conf n[0-229]")).toContain("\nNodeName=n[0-229] CPUs=64 ");
-  const { statusCode } = await api.inject("/api/v1/hardware/reports?names=n[0-229]");
+  const { statusCode } = await cli.api.inject("/api/v1/hardware/reports?names=n[0-229]");
   expect(statusCode).toBe(400);
 });
 

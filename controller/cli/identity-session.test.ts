@@ -1,26 +1,22 @@
 import { join } from "node:path";
 
-import type { FastifyInstance } from "fastify";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { parseNodeName } from "#proto/contract/node-name.ts";
 
-import { openTestSite, TEST_NOW, type TestSite } from "../api/rest/api-test-site.ts";
-import { createApi } from "../api/rest/create-api.ts";
-import { listenOnSocket } from "../api/rest/listen.ts";
+import { TEST_NOW } from "../api/rest/api-test-site.ts";
+import { type CliSite, openCliSite } from "./cli-test-site.ts";
 import type { CliProcess } from "./cli-context.ts";
-import { typeCommand } from "./type-command.ts";
 
 const [C001, C002] = [parseNodeName("c001"), parseNodeName("c002")];
 const WHAT = "10.77.0.99 (52:54:00:12:34:56) claimed to be c002, which it is not, with its MAC address";
 
-let site: TestSite;
-let api: FastifyInstance;
+let cli: CliSite;
+let site: CliSite["site"];
 
 beforeEach(async () => {
-  site = await openTestSite();
-  api = await createApi(site.deps, { by: "socket" });
-  await listenOnSocket(api, join(site.directory, "control.sock"), "root");
+  cli = await openCliSite();
+  ({ site } = cli);
   const fields = { kernelArguments: [], overlays: [], runtimeOverlays: [], tags: {}, devices: [] };
   const nodes = [C001, C002].map((name) => ({ name, fields }));
   await site.deps.inventory.addNodes(nodes, { user: "root" });
@@ -39,12 +35,10 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  await api.close();
-  await site[Symbol.asyncDispose]();
+  await cli[Symbol.asyncDispose]();
 });
 
-const muster = (line: string, more?: Partial<CliProcess>): Promise<string> =>
-  typeCommand(join(site.directory, "control.sock"), line, more);
+const muster = (line: string, more?: Partial<CliProcess>): Promise<string> => cli.type(line, more);
 
 describe("muster node revoke", () => {
   it("voids identities, names nodes that had none, and tells why in events and to those turned away", async () => {

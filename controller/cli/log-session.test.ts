@@ -1,25 +1,19 @@
-import { join } from "node:path";
-
-import type { FastifyInstance } from "fastify";
 import { afterEach, beforeEach, expect, it } from "vitest";
 
 import { parseNodeName } from "#proto/contract/node-name.ts";
 
-import { openTestSite, TEST_NOW, type TestSite } from "../api/rest/api-test-site.ts";
-import { createApi } from "../api/rest/create-api.ts";
-import { listenOnSocket } from "../api/rest/listen.ts";
-import { typeCommand } from "./type-command.ts";
+import { TEST_NOW } from "../api/rest/api-test-site.ts";
+import { type CliSite, openCliSite } from "./cli-test-site.ts";
 
 const FIRST = "aaaaaaaa-0000-4000-8000-000000000001";
 const SECOND = "bbbbbbbb-0000-4000-8000-000000000002";
 
-let site: TestSite;
-let api: FastifyInstance;
+let cli: CliSite;
+let site: CliSite["site"];
 
 beforeEach(async () => {
-  site = await openTestSite();
-  api = await createApi(site.deps, { by: "socket" });
-  await listenOnSocket(api, join(site.directory, "control.sock"), "root");
+  cli = await openCliSite();
+  ({ site } = cli);
   const fields = { kernelArguments: [], overlays: [], runtimeOverlays: [], tags: {}, devices: [] };
   await site.deps.inventory.addNodes(
     ["c001", "c002"].map((name) => ({ name: parseNodeName(name), fields })),
@@ -28,8 +22,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  await api.close();
-  await site[Symbol.asyncDispose]();
+  await cli[Symbol.asyncDispose]();
 });
 
 function say(bootId: string, source: string, text: string, seconds: number, node = "c001"): void {
@@ -46,7 +39,7 @@ function muster(line: string, heard?: (shown: string, stop: () => void) => void)
       stop.abort();
     });
   };
-  return typeCommand(join(site.directory, "control.sock"), line, {
+  return cli.type(line, {
     signal: stop.signal,
     out: hear,
     err: hear,

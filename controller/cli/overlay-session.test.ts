@@ -1,34 +1,27 @@
-import { join } from "node:path";
-
-import type { FastifyInstance } from "fastify";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { digestOfHex } from "#proto/contract/digest.ts";
 import { MusterError } from "#proto/contract/muster-error.ts";
 import { parseNodeName } from "#proto/contract/node-name.ts";
 
-import { openTestSite, TEST_NOW, type TestSite } from "../api/rest/api-test-site.ts";
-import { createApi } from "../api/rest/create-api.ts";
-import { listenOnSocket } from "../api/rest/listen.ts";
+import { TEST_NOW } from "../api/rest/api-test-site.ts";
 import type { OverlayReport } from "../overlays/overlay-report.ts";
 import type { NodeOverlay } from "../overlays/serve-runtime-overlays.ts";
+import { type CliSite, openCliSite } from "./cli-test-site.ts";
 import type { CliProcess } from "./cli-context.ts";
-import { typeCommand } from "./type-command.ts";
 
 const [WANTED, OLD] = [digestOfHex("a1b2c3d4".repeat(8)), digestOfHex("0badcafe".repeat(8))];
 const FIELDS = { kernelArguments: [], overlays: [], runtimeOverlays: [], tags: {}, devices: [] };
 
-let site: TestSite;
-let api: FastifyInstance;
+let cli: CliSite;
+let site: CliSite["site"];
 
 beforeEach(async () => {
-  site = await openTestSite();
-  api = await createApi(site.deps, { by: "socket" });
-  await listenOnSocket(api, join(site.directory, "control.sock"), "root");
+  cli = await openCliSite();
+  ({ site } = cli);
 });
 afterEach(async () => {
-  await api.close();
-  await site[Symbol.asyncDispose]();
+  await cli[Symbol.asyncDispose]();
 });
 
 async function addNodes(...names: string[]): Promise<void> {
@@ -46,8 +39,7 @@ function set(name: string, verdict: NodeOverlay["verdict"], report?: Partial<Ove
   site.overlays.set(name, { overlays: ["site"], verdict, wanted: WANTED, trouble: undefined, report: whole });
 }
 
-const muster = (line: string, more?: Partial<CliProcess>): Promise<string> =>
-  typeCommand(join(site.directory, "control.sock"), line, more);
+const muster = (line: string, more?: Partial<CliProcess>): Promise<string> => cli.type(line, more);
 
 describe("muster overlay status", () => {
   it("is one line when all is well", async () => {
@@ -152,12 +144,12 @@ describe("overlays of a node", () => {
   it("are those of this controller, or refused with the list of them", async () => {
     expect(await muster("node add c001 --runtime-overlay site --runtime-overlay chrony")).toBe(
       `$ muster node add c001 --runtime-overlay site --runtime-overlay chrony
-2> muster: there is no overlay "chrony"
+2> muster: c001: there is no overlay "chrony"
 2>   fix: there are: site
 [4]
 `,
     );
-    expect(await muster("node add c001 --runtime-overlay site")).toContain("added 1 node: c001");
+    expect(await muster("node add c001 --runtime-overlay site")).toContain("change 1: 1 node c001;");
     expect(await muster("node set c001 --overlay chrony")).toMatch(
       /there is no overlay "chrony"[^]*\[4\]\n$/,
     );
@@ -190,8 +182,8 @@ site  -       c001     /var/lib/muster/overlays/site
   it("that are gone do not keep the node from being changed", async () => {
     const fields = { ...FIELDS, runtimeOverlays: ["gone"] };
     await site.deps.inventory.addNodes([{ name: parseNodeName("c001"), fields }], { user: "root" });
-    expect(await muster("node set c001 --comment x")).toContain("changed 1 node: c001");
-    expect(await muster("node set c001 --runtime-overlay=")).toContain("changed 1 node: c001");
+    expect(await muster("node set c001 --comment x")).toContain("change 2: 1 node c001;");
+    expect(await muster("node set c001 --runtime-overlay=")).toContain("change 3: 1 node c001;");
     expect(await muster("node show c001")).not.toContain("runtime overlays");
   });
 });
