@@ -121,7 +121,9 @@ export async function readmitMachine(
 }
 
 function show(context: CliContext, state: InventoryState, after: readonly InventoryRecord[]): void {
-  const text = renderPreview(planPreview(state, after));
+  // What follows is said below: muster cannot restart a machine that it does not let in.
+  const effects = { reboot: [], refresh: [], none: [] };
+  const text = renderPreview({ ...planPreview(state, after), effects });
   if (context.output === "table") context.process.out(text);
   else context.process.err(text);
 }
