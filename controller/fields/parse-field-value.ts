@@ -47,7 +47,11 @@ export function parseScalar(type: ScalarKind, given: unknown): ParsedValue {
           typeof given === "number";
     return isFit
       ? parseText(type, String(given))
-      : { what: `must be ${wanted(type)}, not ${describe(given)}`, ...fixOf(given) };
+      : {
+          what: `must be ${wanted(type)}, not ${describe(given)}`,
+          // A message must not repeat a secret.
+          ...(type.kind === "secret" ? { fix: "write it in quotes" } : fixOf(given)),
+        };
   }
   if (!isClean(given)) {
     return { what: `${type.kind === "secret" ? "it" : quoted(given)} holds control characters` };

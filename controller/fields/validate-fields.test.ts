@@ -392,6 +392,14 @@ describe("fields are refused for", () => {
 });
 
 describe("validating fields", () => {
+  it("repeats no secret in what it finds", () => {
+    for (const password of [13371337, "1337\u0007", "1337".repeat(100), ["1337"]]) {
+      const { findings } = validateFields("node", { bmc: { password } }, "");
+      expect(findings.map(({ at }) => at)).toEqual(["bmc.password"]);
+      expect(JSON.stringify(findings)).not.toContain("1337");
+    }
+  });
+
   it("finds everything at once, at places in the whole document, and keeps what is right", () => {
     const written = { image: "a", rootMode: "x", devices: { e: { mac: "x", mtu: 1500 } }, tags: { a: 1 } };
     const { fields, findings } = validateFields("node", written, "nodes.c001");
