@@ -140,6 +140,7 @@ async function namesOf(
     case "nodeset":
     case "nodesets":
     case "nodes":
+    case "match":
     case "other-nodeset":
       return (await import("./complete-node-set.ts")).completeNodeSet(context, last);
     case "image":
@@ -149,6 +150,7 @@ async function namesOf(
       return named((await api.get<{ overlays: readonly { name: string }[] }>("/overlays")).overlays);
     case "profile":
     case "profiles":
+    case "partition":
       return (await import("./complete-fields.ts")).completeProfile(context);
     case "token":
       return named((await api.get<{ tokens: readonly { name: string }[] }>("/tokens")).tokens);

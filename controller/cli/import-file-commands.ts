@@ -17,6 +17,7 @@ import type { CliContext } from "./cli-context.ts";
 import { type CommitOptions, fetchState, previewAndCommit } from "./commit-changes.ts";
 import { printable, renderCount } from "./render-text.ts";
 import { resolveNodes } from "./resolve-nodes.ts";
+import { showLateProgress } from "./show-late-progress.ts";
 
 /** The options of every `muster import FORMAT FILE` here. */
 export interface ImportFileOptions extends CommitOptions {
@@ -110,16 +111,20 @@ async function importFile(
   if (!DEVICE_NAME.test(options.device)) {
     throw invalid(`--device ${options.device} cannot be the name of a device`, "for example --device eno1");
   }
+  await using progress = showLateProgress(context);
   const text = await readImportFile(file);
   const match = options.match === undefined ? undefined : new Set(await resolveNodes(context, options.match));
   const imported = read(text, match);
+  progress.say("reading the inventory");
   const state = await fetchState(context);
+  progress.say(`comparing ${renderCount(imported.nodes.length, "node")}`);
   const plan = planImport(imported, state, {
     device: options.device,
     keep: options.keep === true,
     addProfiles: options.addProfiles === true,
     ...(await imagesFor(context, imported)),
   });
+  progress.end();
   tell(context, file, plan.leftOver);
   if (plan.leftOver.length > 0) {
     context.note(`${renderCount(plan.leftOver.length, "thing")} in ${file} not taken over, as said above`);
