@@ -51,13 +51,15 @@ export async function readFlatNodes(
 
 /**
  * The fields of a node as releases before schema version 5 kept it: flat, `null` for what is not set. Also what their
- * history holds, as the JSON of `nodeContent`.
+ * history holds, that of schema version 1 without runtime overlays. Of the devices the first with a MAC booted.
  */
-export function fieldsOfFlatContent(content: unknown): Fields {
-  const flat = withoutNulls(content) as unknown as EffectiveFields;
-  return canonicalFields(
-    fieldsOfFlat({ ...flat, devices: flat.devices.map((device) => withoutNulls(device) as EffectiveDevice) }),
-  );
+export function fieldsOfFlatContent(content: object): Fields {
+  const empty = { kernelArguments: [], overlays: [], runtimeOverlays: [], tags: {}, devices: [] };
+  const flat: EffectiveFields = { ...empty, ...withoutNulls(content) };
+  const devices = flat.devices.map((device) => withoutNulls(device) as EffectiveDevice);
+  const boot = devices.find(({ mac }) => mac !== undefined);
+  const inOrder = boot === undefined ? devices : [boot, ...devices.filter((device) => device !== boot)];
+  return canonicalFields(fieldsOfFlat({ ...flat, devices: inOrder }));
 }
 
 function fieldsOfFlatRow(row: FlatRow, devices: readonly DeviceRow[]): Fields {
@@ -76,8 +78,6 @@ function fieldsOfFlatRow(row: FlatRow, devices: readonly DeviceRow[]): Fields {
   });
 }
 
-function withoutNulls(value: unknown): object {
-  return Object.fromEntries(
-    Object.entries(value as object).filter(([, part]) => part !== null && part !== undefined),
-  );
+function withoutNulls(value: object): object {
+  return Object.fromEntries(Object.entries(value).filter(([, part]) => part !== null && part !== undefined));
 }
