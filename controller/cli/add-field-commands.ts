@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 
+import type { RecordKind } from "../inventory/changes.ts";
 import { addCommitOptions } from "./add-commit-options.ts";
 import type { CommandRunner } from "./command-runner.ts";
 import { addFieldOptions } from "./field-options.ts";
@@ -12,25 +13,21 @@ const AT = "as it was then: '2 days ago', 2026-11-20 12:00";
 
 /** `muster node add, set, unset, show, diff, rename, delete`. */
 export function addNodeFieldCommands(node: Command, run: CommandRunner): void {
-  addCommitOptions(
-    addFieldOptions(
-      node
-        .command("add")
-        .argument("<nodeset>", "names: c[001-064]")
-        .argument("[assignments...]", ASSIGNMENT)
-        .description("add nodes, all or none"),
-      "node",
-    ),
+  withFieldOptions(
+    node
+      .command("add")
+      .argument("<nodeset>", "names: c[001-064]")
+      .argument("[assignments...]", ASSIGNMENT)
+      .description("add nodes, all or none"),
+    "node",
   ).action(run(async () => (await import("./field-commands.ts")).addNodes));
-  addCommitOptions(
-    addFieldOptions(
-      node
-        .command("set")
-        .argument("<nodeset>", NODESET)
-        .argument("[assignments...]", ASSIGNMENT)
-        .description("change nodes, all or none; an empty value unsets"),
-      "node",
-    ),
+  withFieldOptions(
+    node
+      .command("set")
+      .argument("<nodeset>", NODESET)
+      .argument("[assignments...]", ASSIGNMENT)
+      .description("change nodes, all or none; an empty value unsets"),
+    "node",
   ).action(run(async () => (await import("./field-commands.ts")).setRecords("node")));
   addCommitOptions(
     node
@@ -67,25 +64,21 @@ export function addNodeFieldCommands(node: Command, run: CommandRunner): void {
 
 /** `muster profile add, set, unset, list, show, rename, delete`. */
 export function addProfileCommands(profile: Command, run: CommandRunner): void {
-  addCommitOptions(
-    addFieldOptions(
-      profile
-        .command("add")
-        .argument("<profiles>", PROFILES)
-        .argument("[assignments...]", ASSIGNMENT)
-        .description("add profiles, all or none"),
-      "profile",
-    ),
+  withFieldOptions(
+    profile
+      .command("add")
+      .argument("<profiles>", PROFILES)
+      .argument("[assignments...]", ASSIGNMENT)
+      .description("add profiles, all or none"),
+    "profile",
   ).action(run(async () => (await import("./field-commands.ts")).addProfiles));
-  addCommitOptions(
-    addFieldOptions(
-      profile
-        .command("set")
-        .argument("<profiles>", PROFILES)
-        .argument("[assignments...]", ASSIGNMENT)
-        .description("change profiles, all or none; an empty value unsets"),
-      "profile",
-    ),
+  withFieldOptions(
+    profile
+      .command("set")
+      .argument("<profiles>", PROFILES)
+      .argument("[assignments...]", ASSIGNMENT)
+      .description("change profiles, all or none; an empty value unsets"),
+    "profile",
   ).action(run(async () => (await import("./field-commands.ts")).setRecords("profile")));
   addCommitOptions(
     profile
@@ -117,6 +110,24 @@ export function addProfileCommands(profile: Command, run: CommandRunner): void {
       .argument("<profiles>", PROFILES)
       .description("delete profiles that nothing takes fields from"),
   ).action(run(async () => (await import("./field-commands.ts")).deleteProfiles));
+}
+
+/**
+ * The options of all fields, made when somebody looks at the options of the command: there are a hundred, and most command lines
+ * are about other commands.
+ */
+function withFieldOptions(command: Command, kind: RecordKind): Command {
+  const { options } = command;
+  const define = (descriptor: PropertyDescriptor): unknown =>
+    Object.defineProperty(command, "options", { configurable: true, enumerable: true, ...descriptor });
+  define({
+    get: () => {
+      define({ value: options, writable: true });
+      addCommitOptions(addFieldOptions(command, kind));
+      return options;
+    },
+  });
+  return command;
 }
 
 function addShowOptions(command: Command): Command {
