@@ -9,6 +9,7 @@ import { benchController } from "./controller.ts";
 import { benchFleet, benchLargeFleet } from "./fleet.ts";
 import { benchFootprint } from "./footprint.ts";
 import { benchHardware } from "./hardware.ts";
+import { benchInventory } from "./inventory.ts";
 import { benchMemory } from "./memory.ts";
 import { benchNoise } from "./noise.ts";
 import { benchOverlay } from "./overlay.ts";
@@ -22,6 +23,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   blobs: benchBlobs,
   sizes: benchSizes,
   controller: benchController,
+  inventory: benchInventory,
   hardware: benchHardware,
   footprint: benchFootprint,
   noise: benchNoise,
