@@ -142,5 +142,6 @@ function stateOf({ state, up }: { readonly state?: string; readonly up?: true })
 
 function emptyNote(state: string | undefined, nodeset: string | undefined): string {
   if (state !== undefined) return `no ${nodeset === undefined ? "node" : `node of ${nodeset}`} is ${state}`;
+  if (nodeset !== undefined) return `no node is in ${nodeset} now`;
   return "there are no nodes yet: muster node add NAME --mac MAC, or power a machine on and see muster node pending";
 }

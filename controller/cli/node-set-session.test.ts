@@ -120,6 +120,9 @@ $ muster node list @up -o names
 c001
 gpu1
 [0]
+$ muster node list @state:booting
+2> no node is in @state:booting now
+[0]
 # what acts refuses a set that nobody is in
 $ muster node clear-alert @state:booting
 2> muster: node set "@state:booting", column 1: no node is in it now
