@@ -145,7 +145,16 @@ async function refuse(
 
 function summaryOf(file: string, { nodes, profiles, left, changed }: ImportReport): string {
   const places = left.reduce((sum, group) => sum + group.places.length, 0);
-  return `${file}: ${renderCount(nodes, "node")}, ${renderCount(profiles, "profile")}; ${renderCount(changed.length, "thing")} in another form, ${renderCount(left.length, "thing")} not carried over (in ${renderCount(places, "place")}), as listed above`;
+  const rest = [
+    ...(changed.length === 0 ? [] : [`${renderCount(changed.length, "thing")} carried over in another form`]),
+    ...(left.length === 0
+      ? []
+      : [
+          `${renderCount(left.length, "thing")} not carried over${places > left.length ? ` (in ${places} places)` : ""}`,
+        ]),
+  ];
+  const counts = `${renderCount(nodes, "node")} and ${renderCount(profiles, "profile")}`;
+  return `${file}: ${counts}${rest.length === 0 ? ", with everything they say" : `; ${rest.join(", ")}, as listed above`}`;
 }
 
 function namesOf(list: readonly { readonly name: string }[]): ReadonlySet<string> {
