@@ -265,6 +265,18 @@ describe("a bad text", () => {
     );
   });
 
+  it("cannot make profiles go round in a circle, nor delete one that is in use", async () => {
+    await write("site.yaml", SITE);
+    await muster("apply -f DIR/site.yaml -y");
+    await write("bad.yaml", "profiles:\n  a: {profiles: [b]}\n  b: {profiles: [a]}\n");
+    expect(await muster("apply -f DIR/bad.yaml -y")).toContain(
+      "2> DIR/bad.yaml:2:3: profiles.a: it includes itself: a -> b -> a; take one of them out of the list of the one before it\n",
+    );
+    await write("bad.yaml", "profiles: {}\n");
+    expect(await muster("apply -f DIR/bad.yaml --prune -y")).toMatch(/2> muster: .*profile default.*\n/);
+    expect(await muster("export")).toBe(`$ muster export\n${SITE}[0]\n`);
+  });
+
   it("is no text at all: the path is told", async () => {
     expect(await muster("apply -f DIR/none.yaml")).toBe(`$ muster apply -f DIR/none.yaml
 2> muster: there is no DIR/none.yaml
