@@ -82,6 +82,35 @@ describe("a full disk", () => {
   }
 });
 
+describe("a database that cannot be written", () => {
+  it("while musterd runs refuses changes, goes on being read, and takes changes when it can", async () => {
+    await using site = await openSite();
+    const add = (name: string): StagedWork => ({
+      author: ROOT,
+      changes: [{ kind: "node", name, revision: 0, fields: {} }],
+    });
+    await site.attempt(add("c1"));
+    await sql`pragma query_only = on`.execute(site.db);
+    expect(await site.attempt(add("c2"))).toMatchObject({
+      code: "database-unusable",
+      message: `the inventory ${path} cannot be written`,
+    });
+    expect(await site.names()).toEqual(["c1"]);
+    await sql`pragma query_only = off`.execute(site.db);
+    expect(await site.attempt(add("c2"))).toBe("stored");
+    expect(await site.names()).toEqual(["c1", "c2"]);
+  });
+
+  it("from the start is refused with a remedy", async () => {
+    // Nobody can make files there, root included.
+    await expect(openInventory({ path: "/sys/kernel/inventory.db", now: () => NOW })).rejects.toMatchObject({
+      code: "database-unusable",
+      message: "the inventory /sys/kernel/inventory.db cannot be written",
+      fix: expect.stringContaining("write access to /sys/kernel/inventory.db") as unknown,
+    });
+  });
+});
+
 /** The database and what is kept of it in memory, as openInventory puts them together. */
 async function openSite() {
   const database = await openDatabase(path);
