@@ -13,7 +13,8 @@ export type FieldKind =
   | { readonly kind: "integer"; readonly min: number; readonly max: number }
   | { readonly kind: "size"; readonly min: number }
   | { readonly kind: "word"; readonly words: readonly string[] }
-  | { readonly kind: "mac" }
+  /** `octets`: an InfiniBand port's 20 bytes instead of Ethernet's 6. */
+  | { readonly kind: "mac"; readonly octets?: 20 }
   | { readonly kind: "ipv4" }
   | { readonly kind: "netmask" }
   | { readonly kind: "ipv6" }
@@ -229,6 +230,14 @@ export const FIELD_TABLE: readonly FieldRow[] = [
     effect: "reboot",
     warewulf: "network devices.*.hwaddr",
     unique: true,
+  },
+  {
+    path: "devices.*.infinibandAddress",
+    type: { kind: "mac", octets: 20 },
+    flag: "infiniband-address",
+    help: "hardware address of an InfiniBand port, 20 bytes",
+    effect: "none",
+    keptOnly: true,
   },
   {
     path: "devices.*.address",

@@ -37,6 +37,8 @@ export interface DeviceFields {
   /** Absent: true. */
   readonly onBoot?: boolean;
   readonly mac?: MacAddress;
+  /** Hardware address of an InfiniBand port (RFC 4391 section 9.1.1): 20 bytes, as `ip link` shows it. */
+  readonly infinibandAddress?: string;
   readonly address?: string;
   readonly netmask?: string;
   readonly gateway?: string;

@@ -27,6 +27,7 @@ const TEMPLATE_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
 /** dev_valid_name() of the kernel refuses "/", ":" and blanks; the name also becomes a file name. IFNAMSIZ of linux/if.h is 16. */
 export const INTERFACE_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/;
 const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const INFINIBAND_ADDRESS = /^[0-9a-f]{2}(:[0-9a-f]{2}){19}$/;
 /** Volume id of a FAT file system. */
 const FAT_ID = /^[0-9a-f]{4}-[0-9a-f]{4}$/;
 const LINE_LENGTH = 256;
@@ -149,15 +150,8 @@ function parseText(type: ScalarKind, text: string): ParsedValue {
       return matching(text, INTERFACE_NAME, "the name of a network interface");
     case "word":
       return parseWord(text, type.words);
-    case "mac": {
-      const mac = readMacAddress(text);
-      return mac === undefined
-        ? {
-            what: `${quoted(text)} is not the MAC address of an interface`,
-            fix: "write six bytes in hex: 52:54:00:12:34:56",
-          }
-        : { value: mac };
-    }
+    case "mac":
+      return type.octets === 20 ? parseInfinibandAddress(text) : parseMac(text);
     case "ipv4":
       return parseIpv4(text);
     case "netmask":
@@ -167,6 +161,27 @@ function parseText(type: ScalarKind, text: string): ParsedValue {
     case "guid":
       return parseGuid(text.toLowerCase(), type.fat === true);
   }
+}
+
+function parseMac(text: string): ParsedValue {
+  const mac = readMacAddress(text);
+  return mac === undefined
+    ? {
+        what: `${quoted(text)} is not the MAC address of an interface`,
+        fix: "write six bytes in hex: 52:54:00:12:34:56",
+      }
+    : { value: mac };
+}
+
+/** 20 bytes of hex with colons or dashes between: flags, queue pair, GID of the port (RFC 4391 section 9.1.1). */
+function parseInfinibandAddress(text: string): ParsedValue {
+  const value = text.toLowerCase().replaceAll("-", ":");
+  return INFINIBAND_ADDRESS.test(value)
+    ? { value }
+    : {
+        what: `${quoted(text)} is not the hardware address of an InfiniBand port`,
+        fix: "write its 20 bytes in hex, as ip link shows them",
+      };
 }
 
 function parseName(of: "image" | "template" | "device", text: string): ParsedValue {

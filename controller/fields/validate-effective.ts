@@ -62,7 +62,7 @@ function findTwice(fields: Fields, find: Find): void {
     else find(path, `${quoted(value)} is already that of ${other} of the node`);
   };
   for (const [key, device] of Object.entries(fields.devices ?? {})) {
-    for (const field of ["mac", "address", "address6"] as const) {
+    for (const field of ["mac", "infinibandAddress", "address", "address6"] as const) {
       claim(["devices", key, field], device[field], `device ${key}`);
     }
   }

@@ -19,6 +19,15 @@ const READ: readonly (readonly [what: string, written: Written, fields: Written]
   ["a size in words of IEC", { rootSizeBytes: "512 MiB" }, { rootSizeBytes: 536870912 }],
   ["a text that looks like a number", { kernelVersion: "6.10" }, { kernelVersion: "6.10" }],
   [
+    "the address of an InfiniBand port",
+    {
+      devices: { ib0: { infinibandAddress: "80-00-02-08-FE-80-00-00-00-00-00-00-E4-1D-2D-03-00-4F-12-A1" } },
+    },
+    {
+      devices: { ib0: { infinibandAddress: "80:00:02:08:fe:80:00:00:00:00:00:00:e4:1d:2d:03:00:4f:12:a1" } },
+    },
+  ],
+  [
     "any spelling of a MAC",
     { devices: { eno1: { mac: "5254.0000.000A" } } },
     { devices: { eno1: { mac: "52:54:00:00:00:0a" } } },
@@ -97,7 +106,7 @@ const WRONG: readonly (readonly [what: string, written: unknown, at: string, sai
       { devices: { e: { zzzzzz: "x" } } },
       "devices.e.zzzzzz",
       "is no field",
-      "known are interface, type, onBoot, mac, address, netmask, gateway, address6, prefixLength6, gateway6, method6, mtu, dns, dnsSearch, routes, master, bondMode, miimon, downDelay, upDelay, xmitHashPolicy, vlanId, parent, stp, ipoibMode, pkey, clonedMac, tags",
+      "known are interface, type, onBoot, mac, infinibandAddress, address, netmask, gateway, address6, prefixLength6, gateway6, method6, mtu, dns, dnsSearch, routes, master, bondMode, miimon, downDelay, upDelay, xmitHashPolicy, vlanId, parent, stp, ipoibMode, pkey, clonedMac, tags",
     ],
     [
       "a number for text",
@@ -172,6 +181,13 @@ const WRONG: readonly (readonly [what: string, written: unknown, at: string, sai
       "devices.e.mac",
       '"ff:ff:ff:ff:ff:ff" is not the MAC address of an interface',
       "write six bytes in hex: 52:54:00:12:34:56",
+    ],
+    [
+      "the address of an InfiniBand port that is too short",
+      { devices: { ib0: { infinibandAddress: "e4:1d:2d:03:00:4f:12:a1" } } },
+      "devices.ib0.infinibandAddress",
+      '"e4:1d:2d:03:00:4f:12:a1" is not the hardware address of an InfiniBand port',
+      "write its 20 bytes in hex, as ip link shows them",
     ],
     [
       "an address of no host",
