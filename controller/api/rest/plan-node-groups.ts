@@ -31,7 +31,7 @@ type Source = (typeof SOURCES)[number];
 
 const STATES: readonly NodeState[] = ["new", "booting", "ready", "unreachable", "failed"];
 /** A node is up when it is in this state: its session is open and its boot is over. */
-export const UP: NodeState = "ready";
+const UP: NodeState = "ready";
 
 /** The nodes of each group of a source, by the group's name; groups that nobody is in are there too. */
 type GroupIndex = ReadonlyMap<string, readonly NodeName[]>;
