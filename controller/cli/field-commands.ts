@@ -1,4 +1,6 @@
 import { readFile } from "node:fs/promises";
+import { stdin } from "node:process";
+import { text as readText } from "node:stream/consumers";
 
 import { MusterError } from "#proto/contract/muster-error.ts";
 import { foldNodeSet } from "#proto/contract/node-set.ts";
@@ -34,7 +36,7 @@ export async function addNodes(
   assignments: readonly string[],
   options: FieldCommandOptions,
 ): Promise<number> {
-  const edits = await readEdits(assignments, options);
+  const edits = await readEdits(context, assignments, options);
   const names = await resolveNodes(context, nodeset);
   const state = await fetchProfiles(context);
   const fields = startOf(edits, state);
@@ -50,7 +52,7 @@ export async function addProfiles(
   assignments: readonly string[],
   options: FieldCommandOptions,
 ): Promise<number> {
-  const edits = await readEdits(assignments, options);
+  const edits = await readEdits(context, assignments, options);
   const state = await fetchProfiles(context);
   const records = listOfNames(names).map(
     (name): InventoryRecord => ({ kind: "profile", name, revision: 0, fields: {} }),
@@ -67,7 +69,7 @@ export function setRecords(kind: RecordKind) {
     assignments: readonly string[],
     options: FieldCommandOptions,
   ): Promise<number> => {
-    const edits = await readEdits(assignments, options);
+    const edits = await readEdits(context, assignments, options);
     if (edits.length === 0) {
       throw new MusterError({
         code: "argument-invalid",
@@ -235,19 +237,24 @@ function unasked(options: CommitOptions): CommitOptions {
 }
 
 async function readEdits(
+  context: CliContext,
   assignments: readonly string[],
   options: Readonly<Record<string, unknown>>,
 ): Promise<readonly FieldEdit[]> {
   const { given, selectors } = readGivenOptions(options);
-  return planFieldEdits({ given: await Promise.all(given.map(withSecret)), selectors, assignments });
+  return planFieldEdits({
+    given: await Promise.all(given.map(async (one) => withSecret(context, one))),
+    selectors,
+    assignments,
+  });
 }
 
 /** Passwords come from files: a command line is in the process list and in the shell's history. */
-async function withSecret(given: GivenOption): Promise<GivenOption> {
+async function withSecret(context: CliContext, given: GivenOption): Promise<GivenOption> {
   if (rowOfOption(given.option)?.type.kind !== "secret" || given.text === "") return given;
-  const file = given.text === "-" ? "/dev/stdin" : given.text;
   try {
-    const text = (await readFile(file, "utf8")).replace(/\r?\n$/, "");
+    const read = given.text === "-" ? readText(context.process.input ?? stdin) : readFile(given.text, "utf8");
+    const text = (await read).replace(/\r?\n$/, "");
     if (text !== "") return { ...given, text };
   } catch (cause) {
     throw new MusterError({

@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -139,6 +140,9 @@ it("a secret is read from a file, and refused when there is none in it", async (
     /cannot read \/nonexistent.*\n.*fix: name a file.*\n\[2\]\n$/,
   );
   expect(await cli.type("node set c001 --bmc-password-file /dev/null")).toContain("/dev/null is empty");
+  const input = Readable.from(["from a pipe\n"]);
+  await cli.type("node set c001 --bmc-password-file -", { input });
+  expect(await cli.type("node show c001 --secrets")).toContain('bmc.password  "from a pipe"\n');
   await cli.type("node set c001 bmc.password=abc");
   expect(await cli.type("node show c001")).toContain("bmc.password  (kept)");
   expect(await cli.type("node show c001 --secrets")).toContain("bmc.password  abc");

@@ -31,7 +31,7 @@ export function planEditPath({ from, row, place }: FieldEdit, effective: () => F
 }
 
 /** The device that a node with these effective fields boots from; undefined when it has none. */
-export function bootDeviceOf({ primaryDevice, devices = {} }: Fields): string | undefined {
+function bootDeviceOf({ primaryDevice, devices = {} }: Fields): string | undefined {
   if (primaryDevice !== undefined) return primaryDevice;
   const names = Object.keys(devices).sort(compareNodeNames);
   return names.find((name) => devices[name]?.mac !== undefined) ?? names[0];
