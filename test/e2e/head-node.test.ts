@@ -28,7 +28,7 @@ for unit in musterd muster-dnsmasq; do
 done
 say "state $(stat -c '%U %a' /var/lib/muster)"
 say "key $(stat -c '%U %a' /var/lib/muster/authority/authority.key)"
-say "nodes $(muster node add c001 --mac 52:54:00:00:00:01 --address 10.77.0.99 2>/dev/null; muster node list c001 -o json | tr -d ' \\n' | grep -o '"name":"c001"')"
+say "nodes $(muster node add c001 --mac 52:54:00:00:00:01 --address 10.77.0.99 >/dev/null 2>&1; muster node list c001 -o json | tr -d ' \\n' | grep -o '"name":"c001"')"
 say "tftp $(ss -Hlun sport = :69 | grep -c 10.77.0.30)"
 kill -9 $(systemctl show -P MainPID musterd)
 for i in $(seq 60); do
