@@ -22,6 +22,9 @@ export interface ImportWarewulfOptions extends CommitOptions {
 /** Exit status of a file with findings, as of any invalid input. */
 const EXIT_INVALID = 2;
 
+/** Some 3000 nodes: longer texts take more than a second, in which nothing else can be shown. */
+const LONG_TEXT = 1_500_000;
+
 /**
  * `muster import warewulf`: tells first what of the file does not come along, then what the rest would change, and asks.
  * Importing the same file again changes only what could not be carried over before, or was changed here meanwhile.
@@ -48,7 +51,7 @@ export async function importWarewulf(
     context.api.get<{ readonly overlays: readonly OverlayView[] }>("/overlays"),
   ]);
   const known = { images: namesOf(images.images), overlays: namesOf(overlays.overlays) };
-  progress.say(`reading ${file}`);
+  if (text.length > LONG_TEXT && context.process.errIsTerminal) context.note(`reading ${file} ...`);
   const imported = planImportWarewulf(text, known, options.formatVersion);
   // With secrets, or a password that is the same would look like another one.
   const state = await fetchState(context, { secrets: true });
