@@ -136,6 +136,8 @@ async function namesOf(
     items.map(({ name }) => name);
   switch (kind) {
     case "node":
+    case "other-node":
+    case "record":
       return named((await api.get<{ nodes: readonly { name: string }[] }>("/node-summaries")).nodes);
     case "nodeset":
     case "nodesets":
