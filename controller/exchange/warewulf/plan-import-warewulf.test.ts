@@ -81,6 +81,10 @@ test.each([
   ["ip6addr: FD00::1\nprefixlen6: 48", { address6: "fd00::1", prefixLength6: 48 }],
   ["ipaddr: 0.0.0.0\nmtu: 9000", { mtu: 9000 }],
   ["type: InfiniBand", { type: "infiniband" }],
+  [
+    "hwaddr: 80:00:02:08:FE:80:00:00:00:00:00:00:E4:1D:2D:03:00:4F:12:A1",
+    { infinibandAddress: "80:00:02:08:fe:80:00:00:00:00:00:00:e4:1d:2d:03:00:4f:12:a1" },
+  ],
   ["tags: {type: bond}", { type: "bond" }],
   ["type: ethernet\ntags: {type: bond}", { type: "ethernet", tags: { type: "bond" } }],
   [

@@ -199,6 +199,9 @@ function readBelow(reading: RecordReading, next: WarewulfKey, entry: LocatedEntr
   }
 }
 
+/** Warewulf has one key for the hardware addresses of cards and of InfiniBand ports. */
+const INFINIBAND_ADDRESS = /^[0-9a-f]{2}([:-][0-9a-f]{2}){19}$/i;
+
 function readField(
   reading: RecordReading,
   row: FieldRow,
@@ -235,6 +238,10 @@ function readField(
       const text = reading.textOf(key, entry);
       const isAddress = row.type.kind === "ipv4" || row.type.kind === "netmask";
       if (text === undefined || (isAddress && isUnset(text))) return;
+      if (row.type.kind === "mac" && INFINIBAND_ADDRESS.test(text)) {
+        reading.put([...path.slice(0, -1), "infinibandAddress"], text, origin);
+        return;
+      }
       // Warewulf's templates compare types without regard to case.
       reading.put(path, row.type.kind === "word" ? text.toLowerCase() : text, origin);
     }

@@ -186,3 +186,27 @@ nodes:
     ]);
   });
 });
+
+test("the address of an InfiniBand port is its hwaddr, unless the device has a MAC", () => {
+  const infinibandAddress = "80:00:02:08:fe:80:00:00:00:00:00:00:e4:1d:2d:03:00:4f:12:a1";
+  const { text } = renderNodesConf([
+    {
+      kind: "node",
+      name: "c001",
+      fields: {
+        devices: {
+          ib0: { infinibandAddress },
+          ib1: { mac: "52:54:00:00:00:01" as never, infinibandAddress },
+        },
+      },
+    },
+  ]);
+  expect(text.split("nodes:\n")[1]).toBe(`  c001:
+    # muster: devices.ib1.infinibandAddress: "${infinibandAddress}" (Warewulf has one hardware address, and this device has a MAC)
+    network devices:
+      ib0:
+        hwaddr: "${infinibandAddress}"
+      ib1:
+        hwaddr: "52:54:00:00:00:01"
+`);
+});

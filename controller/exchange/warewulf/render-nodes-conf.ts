@@ -110,7 +110,11 @@ function writeLeaf(writing: Writing, path: FieldPath, value: Json): void {
   if (value === KEPT_SECRET && row.type.kind === "secret")
     leave(writing, path, value, "written with --secrets only");
   else if (row.path === "rootMode") put(writing, ["root"], value === "tmpfs" ? "tmpfs" : "initramfs");
-  else if (row.path === "bmc.vlanId") put(writing, ["ipmi", "tags", "vlan"], textOf(value));
+  else if (row.path === "devices.*.infinibandAddress") {
+    if (writing.record.fields.devices?.[device]?.mac === undefined)
+      put(writing, ["network devices", device, "hwaddr"], value);
+    else leave(writing, path, value, "Warewulf has one hardware address, and this device has a MAC");
+  } else if (row.path === "bmc.vlanId") put(writing, ["ipmi", "tags", "vlan"], textOf(value));
   else if (row.path.startsWith("devices.*.") && tag !== undefined) {
     const text =
       field === "master" || field === "parent" ? referenceTo(writing, textOf(value)) : textOf(value);
