@@ -16,7 +16,7 @@ export interface PreviewDifference {
 }
 
 /** What happens to a record. */
-export type PreviewAction = "added" | "changed" | "deleted" | "renamed";
+type PreviewAction = "added" | "changed" | "deleted" | "renamed";
 
 /** Records to which the same happens. */
 export interface PreviewGroup {

@@ -17,12 +17,12 @@ import { DEEPEST } from "./read-yaml-fast.ts";
 import { resolveScalar } from "./resolve-scalar.ts";
 
 /** A place in a text, from 1. */
-export interface TextPlace {
+interface TextPlace {
   readonly line: number;
   readonly column: number;
 }
 
-export interface YamlFinding extends TextPlace {
+interface YamlFinding extends TextPlace {
   readonly what: string;
   readonly fix?: string;
 }
