@@ -119,7 +119,7 @@ export interface FileSystemFields {
 
 /**
  * What an operator writes of one node or profile, and nothing else: everything is optional, nothing is filled in. In
- * canonical form (validate-fields.ts) an empty list or map is absent, keys stand in the order of FIELD_TABLE, and keys of
+ * canonical form (canonical-fields.ts) an empty list or map is absent, keys stand in the order of FIELD_TABLE, and keys of
  * maps in natural order, so that equal fields have equal JSON.
  */
 export interface Fields {
@@ -141,7 +141,7 @@ export interface Fields {
   readonly kernelArguments?: readonly string[];
   readonly overlays?: readonly string[];
   readonly runtimeOverlays?: readonly string[];
-  /** Device (its name in the inventory) the node boots from; absent: the first in natural order that has a MAC. */
+  /** Device (its name in the inventory) the node boots from; absent: the first card in natural order that has a MAC. */
   readonly primaryDevice?: string;
   readonly devices?: Readonly<Record<string, DeviceFields>>;
   readonly bmc?: BmcFields;
