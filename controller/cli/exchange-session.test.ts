@@ -1,41 +1,38 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 
-import type { FastifyInstance } from "fastify";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { digestOfHex } from "#proto/contract/digest.ts";
 import { parseNodeName } from "#proto/contract/node-name.ts";
 
-import { openTestSite, TEST_NOW, type TestSite } from "../api/rest/api-test-site.ts";
-import { createApi } from "../api/rest/create-api.ts";
-import { listenOnSocket } from "../api/rest/listen.ts";
+import { TEST_NOW } from "../api/rest/api-test-site.ts";
 import { makeTestReport } from "../hardware/make-test-report.ts";
-import { typeCommand } from "./type-command.ts";
+import type { CliProcess } from "./cli-context.ts";
+import { type CliSite, openCliSite } from "./cli-test-site.ts";
 
-let site: TestSite;
-let api: FastifyInstance;
-let socket: string;
+let cli: CliSite;
 let directory: string;
 
 beforeEach(async () => {
-  site = await openTestSite();
-  api = await createApi(site.deps, { by: "socket" });
-  socket = join(site.directory, "control.sock");
-  await listenOnSocket(api, socket, "root");
+  cli = await openCliSite();
   directory = await mkdtemp(join(tmpdir(), "muster-exchange-"));
 });
 
 afterEach(async () => {
-  await api.close();
-  await site[Symbol.asyncDispose]();
+  await cli[Symbol.asyncDispose]();
   await rm(directory, { recursive: true, force: true });
 });
 
-const muster = async (line: string): Promise<string> =>
-  (await typeCommand(socket, line.replaceAll("DIR", directory))).replaceAll(directory, "DIR");
-const write = async (name: string, text: string): Promise<void> => writeFile(join(directory, name), text);
+const muster = async (line: string, more: Partial<CliProcess> = {}): Promise<string> =>
+  (await cli.type(line.replaceAll("DIR", directory), more)).replaceAll(directory, "DIR");
+/** A session is still true when it is what comes back; DIR stands for the directory of the files. */
+const replayed = async (session: string): Promise<string> =>
+  (await cli.replay(session.replaceAll("DIR", directory))).replaceAll(directory, "DIR");
+const write = async (name: string, text: string | Buffer): Promise<void> =>
+  writeFile(join(directory, name), text);
 
 const HOSTS = `127.0.0.1 localhost
 10.77.0.11 c001.hpc.example c001
@@ -51,31 +48,7 @@ group {
 `;
 const CSV = `Hostname;Rack;BMC IP;Bought\nc001;r1;10.79.0.11;2024\nc002;"r1";10.79.0.12;2024\n`;
 
-describe("a site that comes with files of its own", () => {
-  it("reads like this", async () => {
-    await write("hosts", HOSTS);
-    await write("dhcpd.conf", DHCPD);
-    await write("genders", "c[001-002] compute,rack=r7\n");
-    await write("nodes.csv", CSV);
-    const lines = [
-      "import hosts DIR/hosts",
-      "import hosts DIR/hosts --match c[001-064] --suffix=-ib=ib0 --suffix=-bmc=bmc --yes -m 'from /etc/hosts'",
-      "import dhcpd DIR/dhcpd.conf --yes",
-      "import dhcpd DIR/dhcpd.conf --yes",
-      "import genders DIR/genders --profiles compute --yes",
-      "import genders DIR/genders --profiles compute --add-profiles --dry-run",
-      "import genders DIR/genders --profiles compute --add-profiles --yes",
-      "import csv DIR/nodes.csv --map tags.bought=Bought --yes",
-      "import csv DIR/nodes.csv --keep",
-      "export hosts --domain hpc.example",
-      "export ethers",
-      "export genders",
-      "export clustershell --nodes c001",
-      "export genders --at 'change 1'",
-    ];
-    let session = "";
-    for (const line of lines) session += await muster(line);
-    expect(session).toBe(`$ muster import hosts DIR/hosts
+const FILES = `$ muster import hosts DIR/hosts
 2> muster: which lines of the file are nodes was not said
 2>   fix: name them with --match c[001-064], or their network with --network 10.77.0.0/16
 [2]
@@ -175,43 +148,9 @@ state:
 $ muster export genders --at 'change 1'
 2> muster: unknown option '--at <time>' of export genders
 [2]
-`);
-  });
-});
+`;
 
-describe("lists for other programs", () => {
-  beforeEach(async () => {
-    await muster("node add c[001-003] --mac 52:54:00:00:00:01,52:54:00:00:00:02,52:54:00:00:00:03 --yes");
-    await muster("node set c[001-002] --address 10.77.0.11 --yes");
-    for (const node of ["c001", "c003"].map(parseNodeName)) {
-      site.statuses.set(node, { node, state: "ready", address: "10.77.0.99" });
-    }
-    const report = makeTestReport();
-    await site.deps.inventory.recordHardware([
-      {
-        ...{ node: parseNodeName("c001"), bootId: "boot-1", digest: digestOfHex("ab".repeat(32)), report },
-        reportedAt: TEST_NOW,
-      },
-    ]);
-  });
-
-  it("have the nodes that are up", async () => {
-    const lines = [
-      "node list --up -o clustershell",
-      "node list --up -o mpi",
-      "node list -o mpi --mpi mpich c[001-002]",
-      "node list --up -o hosts",
-      "node list --up --state failed",
-      "node list c002 --up -o mpi",
-      "hardware list -o mpi",
-      "export slurm --nodes c[001-002] --round-memory 1024",
-      "export slurm --partition gpu",
-      "export ansible --host c003",
-      "export ansible --host c009",
-    ];
-    let session = "";
-    for (const line of lines) session += await muster(line);
-    expect(session).toBe(`$ muster node list --up -o clustershell
+const LISTS = `$ muster node list --up -o clustershell
 c[001,003]
 [0]
 $ muster node list --up -o mpi
@@ -239,12 +178,6 @@ $ muster hardware list -o mpi
 2> muster: -o mpi is for \`muster node list\`
 2>   fix: here there are table, json and yaml
 [2]
-$ muster export slurm --nodes c[001-002] --round-memory 1024
-# slurm.conf
-# missing here: PartitionName lines; NodeAddr, where Slurm cannot resolve a node's name; Weight, Feature
-NodeName=c001 CPUs=64 Boards=1 SocketsPerBoard=2 CoresPerSocket=16 ThreadsPerCore=2 RealMemory=515072
-2> no report yet of c002: never booted
-[1]
 $ muster export slurm --partition gpu
 2> muster: --partition gpu: no node whose hardware is known has such a profile
 2>   fix: \`muster profile list\` shows all profiles
@@ -266,6 +199,118 @@ $ muster export ansible --host c009
 2> muster: there is no node "c009"
 2>   fix: did you mean c001 or c002 or c003?
 [4]
+`;
+
+describe("a site that comes with files of its own", () => {
+  it("reads like this", async () => {
+    await write("hosts", HOSTS);
+    await write("dhcpd.conf", DHCPD);
+    await write("genders", "c[001-002] compute,rack=r7\n");
+    await write("nodes.csv", CSV);
+    expect(await replayed(FILES)).toBe(FILES);
+  });
+
+  it("may have them come from another program", async () => {
+    const input = Readable.from([Buffer.from("c001 rack="), Buffer.from("r7\n")]);
+    expect(await muster("import genders - --yes", { input })).toBe(`$ muster import genders - --yes
+c001: added
+  tags.rack  r7
+2> change 1: 1 node c001; to take it back: muster undo 1
+[0]
+`);
+  });
+
+  it("is told of everything that is wrong before anything is changed", async () => {
+    await muster("node add c001 --mac 52:54:00:00:00:01 --yes");
+    await write("nodes.csv", "name,mac,image\nc002,52:54:00:00:00:01,\nc003,52:54,debian13\nc_4,,\n");
+    const session = `$ muster import csv DIR/nodes.csv --yes
+2> columns: name is name, mac is devices.*.mac, image is image
+2> DIR/nodes.csv:3:6: c003 mac: "52:54" is not the MAC address of an interface; write six bytes in hex: 52:54:00:12:34:56
+2> DIR/nodes.csv:3:12: debian13: there is no such image; import it: muster image import DIRECTORY --name debian13
+2> DIR/nodes.csv:4:1: c_4: "c_4" is not a node name
+2> 3 things to put right in DIR/nodes.csv; nothing was changed
+[2]
+`;
+    expect(await replayed(session)).toBe(session);
+    await write("nodes.csv", "name,mac\nc002,52:54:00:00:00:01\n");
+    const clash = `$ muster import csv DIR/nodes.csv --yes
+2> columns: name is name, mac is devices.*.mac
+2> DIR/nodes.csv:2:6: c002 devices.eno1.mac: 52:54:00:00:00:01 is that of c001 eno1; each belongs to one device only
+2> 1 thing to put right in DIR/nodes.csv; nothing was changed
+[2]
+`;
+    expect(await replayed(clash)).toBe(clash);
+  });
+
+  it("cannot give what is no text, too much of it, or nothing", async () => {
+    await write("latin1", Buffer.from("c001 note=f\xfcr\n", "latin1"));
+    await write("large", Buffer.alloc(16 * 1024 * 1024 + 1, "#"));
+    await write("empty", "# nobody\n");
+    const session = `$ muster import genders DIR/latin1
+2> muster: DIR/latin1: it is not UTF-8: The encoded data was not valid for encoding utf-8
+2>   fix: convert it: iconv -f LATIN1 -t UTF-8
+[3]
+$ muster import genders DIR/large
+2> muster: DIR/large: it has more than 16 MiB
+2>   fix: split it
+[3]
+$ muster import genders DIR/missing
+2> muster: DIR/missing: cannot be read: ENOENT: no such file or directory, open 'DIR/missing'
+2>   fix: give a file that you may read, or - for standard input
+[3]
+$ muster import genders DIR/empty
+2> DIR/empty says nothing of nodes that could be taken over; nothing was changed
+[1]
+$ muster import hosts DIR/empty --network 10.77.0.0
+2> muster: --network 10.77.0.0 is no network
+2>   fix: write ADDRESS/PREFIX: --network 10.77.0.0/16
+[2]
+$ muster import dhcpd DIR/empty --suffix ib
+2> muster: --suffix ib names no device
+2>   fix: write SUFFIX=DEVICE: --suffix=-ib=ib0; the device bmc is the BMC
+[2]
+$ muster import dhcpd DIR/empty --device a/b
+2> muster: --device a/b cannot be the name of a device
+2>   fix: for example --device eno1
+[2]
+$ muster export hosts --domain -x
+2> muster: --domain -x is no domain
+2>   fix: for example --domain cluster.example
+[2]
+`;
+    expect(await replayed(session)).toBe(session);
+  });
+});
+
+describe("lists for other programs", () => {
+  beforeEach(async () => {
+    await muster("node add c[001-003] --mac 52:54:00:00:00:01,52:54:00:00:00:02,52:54:00:00:00:03 --yes");
+    await muster("node set c[001-002] --address 10.77.0.11 --yes");
+    for (const node of ["c001", "c003"].map(parseNodeName)) {
+      cli.site.statuses.set(node, { node, state: "ready", address: "10.77.0.99" });
+    }
+    const report = makeTestReport();
+    await cli.site.deps.inventory.recordHardware([
+      {
+        ...{ node: parseNodeName("c001"), bootId: "boot-1", digest: digestOfHex("ab".repeat(32)), report },
+        reportedAt: TEST_NOW,
+      },
+    ]);
+  });
+
+  it("have the nodes that are up, and what is known of them", async () => {
+    expect(await replayed(LISTS)).toBe(LISTS);
+  });
+
+  it("for Slurm have the nodes whose hardware is known, and say which are missing", async () => {
+    expect(
+      await muster("export slurm --nodes c[001-002] --round-memory 1024"),
+    ).toBe(`$ muster export slurm --nodes c[001-002] --round-memory 1024
+# slurm.conf
+# missing here: PartitionName lines; NodeAddr, where Slurm cannot resolve a node's name; Weight, Feature
+NodeName=c001 CPUs=64 Boards=1 SocketsPerBoard=2 CoresPerSocket=16 ThreadsPerCore=2 RealMemory=515072
+2> no report yet of c002: never booted
+[1]
 `);
   });
 });

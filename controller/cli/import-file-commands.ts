@@ -1,3 +1,5 @@
+import { stdin } from "node:process";
+
 import { MusterError } from "#proto/contract/muster-error.ts";
 
 import { type ConfigFinding, renderConfigFindings } from "../config/config-finding.ts";
@@ -112,7 +114,7 @@ async function importFile(
     throw invalid(`--device ${options.device} cannot be the name of a device`, "for example --device eno1");
   }
   await using progress = showLateProgress(context);
-  const text = await readImportFile(file);
+  const text = await readImportFile(file, context.process.input ?? stdin);
   const match = options.match === undefined ? undefined : new Set(await resolveNodes(context, options.match));
   const imported = read(text, match);
   progress.say("reading the inventory");
@@ -140,7 +142,7 @@ async function importFile(
     context.note(`${file} says nothing of nodes that could be taken over; nothing was changed`);
     return 1;
   }
-  return previewAndCommit(context, { changes: plan.changes, state }, options);
+  return await previewAndCommit(context, { changes: plan.changes, state }, options);
 }
 
 async function imagesFor(

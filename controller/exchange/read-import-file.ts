@@ -1,17 +1,17 @@
 import { createReadStream } from "node:fs";
-import { stdin } from "node:process";
+import type { Readable } from "node:stream";
 
 import { MusterError } from "#proto/contract/muster-error.ts";
 
 /** 200 bytes for each of 80,000 nodes; nobody's list of machines is longer. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
-/** The text of a file, or of standard input for "-". `config-unreadable`: missing, too large, not UTF-8. */
-export async function readImportFile(path: string): Promise<string> {
+/** The text of a file, or of `input` for "-". `config-unreadable`: missing, too large, not UTF-8. */
+export async function readImportFile(path: string, input: Readable): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   try {
-    for await (const chunk of path === "-" ? stdin : createReadStream(path)) {
+    for await (const chunk of path === "-" ? input : createReadStream(path)) {
       chunks.push(chunk as Buffer);
       size += (chunk as Buffer).length;
       if (size > MAX_BYTES) throw unreadable(path, "it has more than 16 MiB", "split it");
