@@ -1,3 +1,5 @@
+import { stdin } from "node:process";
+
 import { MusterError } from "#proto/contract/muster-error.ts";
 
 import type { OverlayView } from "../api/rest/overlay-routes.ts";
@@ -43,8 +45,10 @@ export async function importWarewulf(
   }
   await using progress = showLateProgress(context);
   progress.say(`reading ${file}`);
-  const text = await readImportFile(file);
-  const site = options.conf === undefined ? undefined : planSiteConfig(await readImportFile(options.conf));
+  const input = context.process.input ?? stdin;
+  const text = await readImportFile(file, input);
+  const site =
+    options.conf === undefined ? undefined : planSiteConfig(await readImportFile(options.conf, input));
   progress.say("asking the controller");
   const [images, overlays] = await Promise.all([
     context.api.get<{ readonly images: readonly ImageView[] }>("/images"),
