@@ -8,7 +8,7 @@ import { type ControllerProcess, startController } from "../lab/controller-proce
 import { listProcessesIn } from "../lab/network-namespace.ts";
 import { type Lab, openLab } from "../lab/open-lab.ts";
 import { benchNodeSets } from "./node-sets.ts";
-import { readMemory } from "./read-process-cost.ts";
+import { readCpuMilliseconds, readMemory } from "./read-process-cost.ts";
 import { type Bench, median, renderMegabytes, renderSpread, renderTable } from "./render-table.ts";
 import { renderBenchInventory } from "./render-bench-inventory.ts";
 import { watchAnswers } from "./watch-answers.ts";
@@ -30,7 +30,13 @@ export const benchInventory: Bench = async (say) => {
   const starts = await timeStarts(controller);
   const fresh = await readController(lab);
   return [
-    renderTable([`${NODES} nodes, whole process`, "ms", "longest wait of others, ms", "aim, ms"], commands),
+    renderTable(
+      [
+        `${NODES} nodes, whole process`,
+        ...["ms", "aim, ms", "its CPU, ms", "CPU of musterd, ms", "longest wait of others, ms"],
+      ],
+      commands,
+    ),
     renderTable(
       ["musterd", "without nodes", `${NODES} nodes, just started`, "after the commands above"],
       [
@@ -96,40 +102,64 @@ async function timeCommands(site: Site): Promise<readonly (readonly string[])[]>
   return rows;
 }
 
-async function timeCommand({ controller, say }: Site, timed: Timed): Promise<string[]> {
-  const { what, args, aimMs, before, runs = RUNS } = timed;
+/** The command, then what its process took: times(1p) of the shell, whose second line is of its children. */
+const WITH_TIMES = '"$0" "$@"; status=$?; times >&2; exit "$status"';
+
+/** CPU milliseconds of the last line: "0m0.170000s 0m0.040000s", user and system. */
+function readTimes(text: string): number {
+  const [last = ""] = text.trimEnd().split("\n").slice(-1);
+  const parts = [...last.matchAll(/(\d+)m([\d.]+)s/g)];
+  if (parts.length !== 2) throw new Error(`the shell's times are not understood: ${last}`);
+  return parts.reduce(
+    (sum, [, minutes, seconds]) => sum + Number(minutes) * 60_000 + Number(seconds) * 1000,
+    0,
+  );
+}
+
+async function timeCommand({ lab, controller, say }: Site, timed: Timed): Promise<string[]> {
+  const { what, args, aimMs, before: prepare, runs = RUNS } = timed;
   say(what);
   const times: number[] = [];
-  const waits: number[] = [];
+  const [cpu, serverCpu, waits]: [number[], number[], number[]] = [[], [], []];
+  const pid = await findController(lab);
   for (let run = 0; run < runs; run += 1) {
-    await before?.(run);
+    await prepare?.(run);
     const isChange = args.at(-1) === "--comment";
     await using answers = watchAnswers(controller.socketPath);
+    const before = await readCpuMilliseconds(pid);
     const started = performance.now();
-    const { stdout } = await runCommand({
-      program: join(DIST, "muster"),
-      args: isChange ? [...args, `run ${run}`] : args,
+    const { stdout, stderr } = await runCommand({
+      program: "sh",
+      args: ["-c", WITH_TIMES, join(DIST, "muster"), ...(isChange ? [...args, `run ${run}`] : args)],
       env: { PATH: process.env["PATH"] ?? "", MUSTER_SOCKET: controller.socketPath },
       deadlineMs: 120_000,
     });
     times.push(performance.now() - started);
     waits.push(answers.longestMs());
+    cpu.push(readTimes(stderr));
+    serverCpu.push((await readCpuMilliseconds(pid)) - before);
     if (timed.check?.(stdout) === false)
       throw new Error(`muster ${args.join(" ")} printed:\n${stdout.slice(0, 500)}`);
   }
   return [
     `muster ${what}`,
     renderSpread(times, 0),
-    median(waits).toFixed(0),
     aimMs === undefined ? "" : String(aimMs),
+    median(cpu).toFixed(0),
+    median(serverCpu).toFixed(0),
+    median(waits).toFixed(0),
   ];
 }
 
 async function readController(lab: Lab): ReturnType<typeof readMemory> {
-  const found = await Promise.all((await listProcessesIn(lab.namespacePath)).map(readMemory));
-  const musterd = found.find(({ name }) => name.endsWith("musterd.mjs"));
-  if (musterd === undefined) throw new Error("musterd does not run");
-  return musterd;
+  return readMemory(await findController(lab));
+}
+
+async function findController(lab: Lab): Promise<number> {
+  for (const pid of await listProcessesIn(lab.namespacePath)) {
+    if ((await readMemory(pid)).name.endsWith("musterd.mjs")) return pid;
+  }
+  throw new Error("musterd does not run");
 }
 
 async function timeStarts(controller: ControllerProcess): Promise<readonly number[]> {

@@ -42,6 +42,23 @@ export function expandNodePattern(text: string, at: number, parts: readonly Name
   return names as readonly NodeName[];
 }
 
+/**
+ * Whether a pattern surely names nothing twice: the ranges of each bracket go up, and between two brackets stands something
+ * else than digits. (Otherwise it may: [1,11][1,11] has 111 twice.)
+ */
+export function isWithoutRepeats(parts: readonly NamePart[]): boolean {
+  let isApart = true;
+  for (const part of parts) {
+    if (typeof part === "string") isApart ||= /[^0-9]/.test(part);
+    else {
+      if (!isApart || part.some(({ first }, at) => at > 0 && first <= (part[at - 1]?.last ?? 0)))
+        return false;
+      isApart = false;
+    }
+  }
+  return true;
+}
+
 /** Those of all nodes that look like a pattern with wildcards, in their order: `*` is any text, `?` one character. */
 export function matchWildcards(
   text: string,
