@@ -1,7 +1,7 @@
 import type { ExportedNode } from "./plan-exported-nodes.ts";
 
 /** Where groups come from: the same words as in node sets (@profile:gpu). */
-export const GROUP_SOURCES = ["profile", "image", "tag", "state"] as const;
+const GROUP_SOURCES = ["profile", "image", "tag", "state"] as const;
 export type GroupSource = (typeof GROUP_SOURCES)[number];
 
 /** Names of nodes by group: "profile" -> "gpu" -> ["c001"]. A tag makes the groups KEY and KEY=VALUE. */

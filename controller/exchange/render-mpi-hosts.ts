@@ -3,8 +3,7 @@ import { foldNodeSet } from "#proto/contract/node-set.ts";
 import type { RenderedExport } from "./plan-exported-nodes.ts";
 
 /** Whose mpirun reads the file: Open MPI has "c001 slots=64", MPICH and its kin "c001:64" (Hydra process manager). */
-export const MPI_FORMS = ["openmpi", "mpich"] as const;
-export type MpiForm = (typeof MPI_FORMS)[number];
+export type MpiForm = "openmpi" | "mpich";
 
 /**
  * A host file of MPI: a node on each line, with as many slots as it has cores. Threads of a core do not count, as they do not in
