@@ -3,7 +3,7 @@ import type { Fields } from "../fields/fields.ts";
 import { openMerger } from "../fields/merge-fields.ts";
 import type { InventoryRecord, InventoryState, RecordKind } from "../inventory/changes.ts";
 import type { CliContext } from "./cli-context.ts";
-import { fetchNodes, fetchProfiles, listOfNames, profileFields } from "./field-commands.ts";
+import { fetchNodes, fetchProfiles, listOfNames, profileFields } from "./fetch-records.ts";
 import { rowOfOption } from "./field-options.ts";
 import {
   planSetPaths,

@@ -14,7 +14,7 @@ import { renderTextFindings, type TextFinding } from "../text/text-finding.ts";
 import { RefusedRequest } from "./api-client.ts";
 import type { CliContext } from "./cli-context.ts";
 import { type CommitOptions, fetchState, previewAndCommit } from "./commit-changes.ts";
-import { knownProfile, listOfNames } from "./field-commands.ts";
+import { knownProfile, listOfNames } from "./fetch-records.ts";
 import { openEditor } from "./open-editor.ts";
 import { locateRefusal } from "./locate-refusal.ts";
 import { printable, renderCount } from "./render-text.ts";

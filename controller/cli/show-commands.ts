@@ -10,7 +10,7 @@ import { openMerger, type Profiles } from "../fields/merge-fields.ts";
 import type { InventoryRecord } from "../inventory/changes.ts";
 import type { CliContext } from "./cli-context.ts";
 import { fetchState } from "./commit-changes.ts";
-import { fetchNodes, knownProfile, listOfNames, profileFields } from "./field-commands.ts";
+import { fetchNodes, knownProfile, listOfNames, profileFields } from "./fetch-records.ts";
 import { resolveTime } from "./resolve-time.ts";
 import { planNodeDiff } from "./plan-node-diff.ts";
 import { planProfileUsers } from "./plan-profile-users.ts";
