@@ -57,39 +57,10 @@ export interface Preview {
  * that the changes can reach are merged; when a profile changes, `state` must have all nodes.
  */
 export function planPreview(state: InventoryState, changes: readonly RecordChange[]): Preview {
-  const change = new Map(changes.map((one) => [`${one.kind} ${one.name}`, one]));
   const before = profilesOf(state.profiles);
   const renames = renamesOf(changes);
   const after = changedProfiles(state.profiles, changes, renames);
-  const reached = reachableFrom(changes, [before, after]);
-  const merger = {
-    before: openLenientMerger(before, state, changes),
-    after: openLenientMerger(after, state, changes),
-  };
-  const nodes: Entry[] = [];
-  const reaches = new Map<string, string[]>();
-  const seen = new Set<string>();
-  const look = (name: string, was: Fields | undefined, to: RecordChange | undefined): void => {
-    const is = to === undefined ? followRenames(was, renames) : to.fields;
-    for (const profile of new Set([...(was?.profiles ?? []), ...(is?.profiles ?? [])])) {
-      for (const changed of reached.get(profile) ?? []) append(reaches, changed, name);
-    }
-    if (to === undefined && !(was?.profiles ?? []).some((profile) => reached.has(profile))) return;
-    const entry = entryOf(
-      name,
-      was === undefined ? undefined : merger.before.merge(was),
-      is === undefined ? undefined : merger.after.merge(is),
-      to,
-    );
-    if (to !== undefined || entry.differences.length > 0) nodes.push(entry);
-  };
-  for (const { name, fields } of state.nodes) {
-    seen.add(name);
-    look(name, fields, change.get(`node ${name}`));
-  }
-  for (const one of changes) {
-    if (one.kind === "node" && !seen.has(one.name)) look(one.name, undefined, one);
-  }
+  const { nodes, reaches } = lookAtNodes(state, changes, { before, after, renames });
   const profiles = changes
     .filter((one) => one.kind === "profile")
     .map((one) => entryOf(one.name, before.get(one.name), one.fields, one));
@@ -104,6 +75,42 @@ export function planPreview(state: InventoryState, changes: readonly RecordChang
     dhcp: sorted(nodes.filter(isNewsForDhcp).map(({ name }) => name)),
     runtimeOverlays: sorted(new Set(nodes.flatMap(runtimeOverlaysOf))),
   };
+}
+
+interface ProfileChanges {
+  readonly before: ReadonlyMap<string, Fields>;
+  readonly after: ReadonlyMap<string, Fields>;
+  readonly renames: ReadonlyMap<string, string>;
+}
+
+/** Nodes that are changed, or of which a changed profile makes something else; and the nodes that each changed profile reaches. */
+function lookAtNodes(
+  state: InventoryState,
+  changes: readonly RecordChange[],
+  { before, after, renames }: ProfileChanges,
+): { readonly nodes: readonly Entry[]; readonly reaches: ReadonlyMap<string, readonly string[]> } {
+  const change = new Map(changes.flatMap((one) => (one.kind === "node" ? [[one.name, one]] : [])));
+  const reached = reachableFrom(changes, [before, after]);
+  const mergeBefore = openLenientMerger(before, state, changes).merge;
+  const mergeAfter = openLenientMerger(after, state, changes).merge;
+  const nodes: Entry[] = [];
+  const reaches = new Map<string, string[]>();
+  const known = new Set(state.nodes.map(({ name }) => name));
+  const added = changes.filter(({ kind, name }) => kind === "node" && !known.has(name));
+  for (const { name, fields: was } of [
+    ...state.nodes,
+    ...added.map(({ name }) => ({ name, fields: undefined })),
+  ]) {
+    const to = change.get(name);
+    const is = to === undefined ? followRenames(was, renames) : to.fields;
+    for (const profile of new Set([...(was?.profiles ?? []), ...(is?.profiles ?? [])])) {
+      for (const changed of reached.get(profile) ?? []) append(reaches, changed, name);
+    }
+    if (to === undefined && !(was?.profiles ?? []).some((profile) => reached.has(profile))) continue;
+    const entry = entryOf(name, was && mergeBefore(was), is && mergeAfter(is), to);
+    if (to !== undefined || entry.differences.length > 0) nodes.push(entry);
+  }
+  return { nodes, reaches };
 }
 
 /** Old names of renamed profiles with the new ones. */

@@ -1,7 +1,7 @@
 import { keepSecrets } from "../fields/keep-secrets.ts";
-import { KEPT_SECRET } from "../fields/fields.ts";
+import { type FieldsRecord, KEPT_SECRET } from "../fields/fields.ts";
 import type { InventoryRecord, InventoryState, RecordChange } from "../inventory/changes.ts";
-import type { ParsedText } from "./parse-inventory.ts";
+import type { ParsedText, RecordFinding } from "./parse-inventory.ts";
 import type { TextFinding } from "./text-finding.ts";
 
 /** What applying texts comes to. */
@@ -30,38 +30,43 @@ export function planApply(
   const findings: TextFinding[] = [];
   let same = 0;
   for (const text of texts) {
-    for (const { kind, name, fields: written } of text.records) {
-      const key = keyOf({ kind, name });
-      const now = current.get(key);
+    for (const record of text.records) {
+      const key = keyOf(record);
       const other = seen.get(key);
-      if (other !== undefined) {
-        const what = `is in ${other.file} already`;
-        findings.push(...text.locate([{ kind, name, at: "", what, fix: "keep it in one of the two" }]));
-        continue;
-      }
-      seen.set(key, text);
-      const json = JSON.stringify(written);
-      if (json === JSON.stringify(now?.fields)) {
-        same += 1;
-        continue;
-      }
-      // What is shown of a secret is kept; a secret that is written is compared with the one in `state`.
-      const kept = json.includes(KEPT_SECRET) ? keepSecrets(written, now?.fields) : undefined;
-      if (kept !== undefined && kept.findings.length > 0) {
-        findings.push(...text.locate(kept.findings.map((finding) => ({ kind, name, ...finding }))));
-      } else if (kept !== undefined && JSON.stringify(kept.fields) === JSON.stringify(now?.fields)) same += 1;
-      else changes.push({ kind, name, revision: now?.revision ?? 0, fields: kept?.fields ?? written });
+      const outcome = other === undefined ? planRecord(record, current.get(key)) : twice(record, other);
+      if (other === undefined) seen.set(key, text);
+      if (outcome === undefined) same += 1;
+      else if ("fields" in outcome) changes.push(outcome);
+      else findings.push(...text.locate(outcome));
     }
   }
   const kinds = new Set(texts.flatMap((text) => [...text.kinds]));
   const absent = [...state.nodes, ...state.profiles].filter((record) => !seen.has(keyOf(record)));
-  const [gone, left] = prune
-    ? [absent.filter(({ kind }) => kinds.has(kind)), absent.filter(({ kind }) => !kinds.has(kind))]
-    : [[], absent];
-  changes.push(
-    ...gone.map(({ kind, name, revision }): RecordChange => ({ kind, name, revision, fields: undefined })),
-  );
-  return { changes, same, left, findings };
+  const isGone = ({ kind }: InventoryRecord): boolean => prune && kinds.has(kind);
+  for (const { kind, name, revision } of absent.filter(isGone)) {
+    changes.push({ kind, name, revision, fields: undefined });
+  }
+  return { changes, same, left: absent.filter((record) => !isGone(record)), findings };
+}
+
+/** The change that makes a record what the text wants; undefined when it is so. */
+function planRecord(
+  { kind, name, fields }: FieldsRecord,
+  now: InventoryRecord | undefined,
+): RecordChange | readonly RecordFinding[] | undefined {
+  const json = JSON.stringify(fields);
+  const current = JSON.stringify(now?.fields);
+  if (json === current) return undefined;
+  const revision = now?.revision ?? 0;
+  if (!json.includes(KEPT_SECRET)) return { kind, name, revision, fields };
+  // What stands for a secret keeps it; a secret that is written out is compared with the one in the state.
+  const kept = keepSecrets(fields, now?.fields);
+  if (kept.findings.length > 0) return kept.findings.map((finding) => ({ kind, name, ...finding }));
+  return JSON.stringify(kept.fields) === current ? undefined : { kind, name, revision, fields: kept.fields };
+}
+
+function twice({ kind, name }: FieldsRecord, { file }: ParsedText): readonly RecordFinding[] {
+  return [{ kind, name, at: "", what: `is in ${file} already`, fix: "keep it in one of the two" }];
 }
 
 /** Whether a text has a secret in clear, so that it has to be compared with the one that is there. */
