@@ -2,6 +2,7 @@ import type { Transaction } from "kysely";
 
 import type { Author } from "./inventory.ts";
 import type { InventoryTables } from "./schema.ts";
+import { takeTurns } from "./take-turns.ts";
 
 /** One thing before and after a change; undefined where it did not exist. */
 export interface Change {
@@ -38,6 +39,7 @@ export async function recordChanges(
     .select((eb) => eb.fn.max<number | null>("id").as("id"))
     .executeTakeFirst();
   const set = (last?.id ?? 0) + 1;
+  const pause = takeTurns();
   for (const part of chunksOf(changes, ROWS_PER_STATEMENT)) {
     await tx
       .insertInto("changes")
@@ -57,6 +59,7 @@ export async function recordChanges(
         })),
       )
       .execute();
+    await pause();
   }
   return set;
 }

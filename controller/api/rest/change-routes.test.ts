@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { RecordView } from "./inventory-schemas.ts";
 import { openTestSite, TEST_NOW, type TestSite } from "./api-test-site.ts";
 import { createApi } from "./create-api.ts";
+import { hashToken } from "./hash-token.ts";
 
 type Api = Awaited<ReturnType<typeof createApi>>;
 
@@ -148,6 +149,25 @@ describe("changes", () => {
     expect(await get("/changes/2")).toMatchObject({
       status: 404,
       body: { error: { code: "change-unknown" } },
+    });
+  });
+
+  it("over HTTPS keep where their author was", async () => {
+    const { certPem: certificatePem, keyPem } = await site.authority.issueServer({
+      names: ["head"],
+      addresses: [],
+    });
+    await site.deps.inventory.addApiToken("ci", hashToken("muster_secret"));
+    const remote = await createApi(site.deps, { by: "token", certificatePem, keyPem });
+    const answer = await remote.inject({
+      ...{ method: "POST", url: "/api/v1/changes", remoteAddress: "10.0.0.9" },
+      headers: { authorization: "Bearer muster_secret" },
+      payload: { changes: [added("node", "c1", {})] },
+    });
+    await remote.close();
+    expect(answer.statusCode).toBe(200);
+    expect(await get("/changes")).toMatchObject({
+      body: { changes: [{ user: "token:ci", address: "10.0.0.9" }] },
     });
   });
 

@@ -84,13 +84,14 @@ export function addChangeRoutes(api: TypedApi, deps: ApiDependencies): void {
         response: { 200: ChangeList, ...REFUSALS },
       },
     },
-    async ({ query: { node, profile, limit = DEFAULT_CHANGES, before } }) => {
+    async ({ query: { node, profile, limit = DEFAULT_CHANGES, before } }, reply) => {
       const changes = await inventory.listChanges({
         limit,
         ...(before === undefined ? {} : { before }),
         ...(node === undefined ? {} : { kind: "node", name: node }),
         ...(profile === undefined || node !== undefined ? {} : { kind: "profile", name: profile }),
       });
+      reply.serializer(JSON.stringify);
       return { changes: changes.map(presentSummary) };
     },
   );
