@@ -1,6 +1,10 @@
 import { expect, it } from "vitest";
 
+import { parseMacAddress } from "#proto/contract/mac-address.ts";
+
 import { renderConfigFindings } from "../config/config-finding.ts";
+import { testConfig } from "../netboot/netboot-test-lab.ts";
+import { renderDhcpSnippet } from "../netboot/render-dhcp-snippet.ts";
 import { renderValue } from "./imported-node.ts";
 import { type DhcpdChoice, planDhcpdImport } from "./plan-dhcpd-import.ts";
 
@@ -127,4 +131,21 @@ host c001 { hardware ethernet 52:54:00:00:00; }
   ]);
   // Pieces are missing of what cannot be read: nothing is made of the rest.
   expect(planned("host c001 { hardware ethernet 52:54:00:00:00:01; ").nodes).toEqual([]);
+});
+
+it("takes back what muster itself gives to a site's ISC dhcpd, a text that dhcpd 4.4 was run with", () => {
+  const snippet = renderDhcpSnippet("isc", testConfig("/x"), [
+    { mac: parseMacAddress("52:54:00:00:00:01"), name: "c001", address: "10.77.0.11" },
+    { mac: parseMacAddress("52:54:00:00:00:02"), name: "c002" },
+  ]);
+  const { nodes, findings, leftOver } = planned(snippet);
+  expect({ nodes, findings }).toEqual({
+    nodes: ["c001 mac=52:54:00:00:00:01 address=10.77.0.11", "c002 mac=52:54:00:00:00:02"],
+    findings: [],
+  });
+  // Four definitions of options, next-server, and each branch of the condition.
+  expect(leftOver.map((line) => /^dhcpd\.conf:\d+:\d+: (\S+)/.exec(line)?.[1])).toEqual([
+    ...["option", "option", "option", "option", "next-server"],
+    ...["if", "elsif", "elsif", "elsif", "elsif", "elsif"],
+  ]);
 });
