@@ -1,8 +1,7 @@
 import type { ConfigFinding } from "../config/config-finding.ts";
 import type { Fields } from "../fields/fields.ts";
 import type { FieldsMerger } from "../fields/merge-fields.ts";
-import { findingAt } from "./imported-node.ts";
-import type { PlannedNode } from "./plan-import.ts";
+import { findingAt, type PlannedNode } from "./imported-node.ts";
 
 /** What only one device of one node may have. */
 const UNIQUE = ["mac", "address", "address6"] as const;

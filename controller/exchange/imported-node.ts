@@ -1,7 +1,7 @@
 import type { NodeName } from "#proto/contract/node-name.ts";
 
 import type { ConfigFinding } from "../config/config-finding.ts";
-import type { Json } from "../fields/fields.ts";
+import type { Fields, Json } from "../fields/fields.ts";
 
 /** Where something stands in the file. Lines and columns count from 1. */
 export interface FilePlace {
@@ -34,6 +34,15 @@ export interface ImportedFile {
   readonly findings: readonly ConfigFinding[];
   /** What was read and has no place in the inventory. */
   readonly leftOver: readonly ConfigFinding[];
+}
+
+/** What was planned for one node, with the places of the file that it comes from. */
+export interface PlannedNode {
+  readonly from: ImportedNode;
+  /** With BOOT_DEVICE replaced; those that change something. */
+  readonly settings: readonly ImportedSetting[];
+  readonly revision: number;
+  readonly fields: Fields;
 }
 
 /** A finding about a place in a file of another program. `key` is what it is about: a name, a statement. */

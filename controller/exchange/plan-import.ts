@@ -15,6 +15,7 @@ import {
   type ImportedFile,
   type ImportedNode,
   type ImportedSetting,
+  type PlannedNode,
   renderValue,
 } from "./imported-node.ts";
 
@@ -34,15 +35,6 @@ export interface ImportPlan {
   readonly changes: readonly RecordChange[];
   readonly findings: readonly ConfigFinding[];
   readonly leftOver: readonly ConfigFinding[];
-}
-
-/** What was planned for one node, with the places of the file that it comes from. */
-export interface PlannedNode {
-  readonly from: ImportedNode;
-  /** With BOOT_DEVICE replaced; those that change something. */
-  readonly settings: readonly ImportedSetting[];
-  readonly revision: number;
-  readonly fields: Fields;
 }
 
 /**
