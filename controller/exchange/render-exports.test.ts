@@ -142,6 +142,15 @@ describe("genders", () => {
     });
   });
 
+  it("breaks lists of nodes that nobody could read", () => {
+    const odd = Array.from({ length: 2000 }, (_, at) => node(`c${2 * at + 1}`));
+    const lines = renderGenders(odd).text.split("\n");
+    expect(lines).toHaveLength(9);
+    expect(lines[0]).toMatch(/^c\[1,3,5,.*,499\]$/);
+    const even = Array.from({ length: 2000 }, (_, at) => node(`c${at + 1}`));
+    expect(renderGenders(even).text).toBe("c[1-2000]\n");
+  });
+
   it("leaves out what genders cannot say, and tells it once for all nodes", () => {
     const tags = { note: "two words", list: "a,b", hash: "#1", gpu: "2", image: "mine" };
     const parts = { profiles: ["gpu"], image: "debian12", tags };

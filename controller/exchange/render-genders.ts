@@ -42,11 +42,22 @@ function attributesOf(
   return [...attributes.values()];
 }
 
-/** Host lists of libgenders have one bracket: only the last number of a name is folded. Lists are of a readable length. */
+/** Far below the 64 KiB at which libgenders 1.22 gives up on a line, and about what people can read. */
+const READABLE_LENGTH = 4096;
+const NODES_A_LINE = 250;
+
+/** Host lists of libgenders have one bracket: only the last number of a name is folded. */
 function foldForGenders(names: readonly string[]): readonly string[] {
   const alike = new Map<string, string[]>();
   for (const name of names) append(alike, name.replace(/\d+(?=\D*$)/, "#"), name);
-  return [...alike.values()].map((group) => foldNodeSet(group));
+  return [...alike.values()].flatMap((group) => {
+    const folded = foldNodeSet(group);
+    if (folded.length <= READABLE_LENGTH) return [folded];
+    const lines = Math.ceil(group.length / NODES_A_LINE);
+    return Array.from({ length: lines }, (_, at) =>
+      foldNodeSet(group.slice(at * NODES_A_LINE, (at + 1) * NODES_A_LINE)),
+    );
+  });
 }
 
 function append(lists: Map<string, string[]>, key: string, value: string): void {
