@@ -71,6 +71,8 @@ export async function openHooks(parts: {
   let news: HookNews[] = [];
   let timer: NodeJS.Timeout | undefined;
   let isStored = true;
+  /** One after the other, so that the newest is the last. */
+  let storing: Promise<void> = Promise.resolve();
   let hasHooks = false;
 
   const run = async (hook: FoundHook, batch: HookBatch): Promise<LastHookRun> => {
@@ -110,7 +112,9 @@ export async function openHooks(parts: {
       });
     },
     onIdle: () => {
-      store().catch((error: unknown) => {
+      // What a stop interrupted was not told.
+      if (closing.signal.aborted) return;
+      storing = storing.then(store).catch((error: unknown) => {
         tellTrouble("what hooks were told could not be kept for the next start", error);
       });
     },
@@ -222,6 +226,7 @@ export async function openHooks(parts: {
       clearTimeout(timer);
       closing.abort(new Error("musterd stops"));
       await queue.settled();
+      await storing;
     },
   };
 }
