@@ -11,9 +11,6 @@ import type {
   RecordChange,
   RecordKind,
 } from "./changes.ts";
-import type { RefusedMachine } from "./store-refused-machines.ts";
-
-export { DEVICE_TYPES, ROOT_MODES, type RootModeName } from "../fields/fields.ts";
 
 /** A network device of a node. Exactly the first device with a MAC is the one the node boots from. */
 export type NetworkDevice = EffectiveDevice;
@@ -135,6 +132,22 @@ export interface DeniedBoot {
   readonly until: Date;
   /** A sentence for whoever is turned away. */
   readonly why: string;
+}
+
+/** A machine that another took the place of: it gets no boot script and no identity until it is readmitted. */
+export interface RefusedMachine {
+  /** The one it booted with, by which people name it. */
+  readonly mac: MacAddress;
+  /** All that are known of it, that one included. */
+  readonly macs: readonly MacAddress[];
+  readonly smbiosUuid?: string;
+  readonly serial?: string;
+  /** The node it was. */
+  readonly node: NodeName;
+  /** Who replaced it. */
+  readonly user: string;
+  readonly reason?: string;
+  readonly at: Date;
 }
 
 /** What people should look at, until they say that they have. */

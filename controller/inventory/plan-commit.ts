@@ -40,7 +40,7 @@ export interface WrittenRecord {
 }
 
 /** An effect on a node or profile, with its revision after it, or the last it had. */
-export interface PlannedEffect extends RecordedEffect {
+interface PlannedEffect extends RecordedEffect {
   readonly kind: RecordKind;
   readonly revision: number;
 }
@@ -102,11 +102,7 @@ export function* planCommit(
   };
 }
 
-export function findRecord(
-  facts: InventoryFacts,
-  kind: RecordKind,
-  name: string,
-): InventoryRecord | undefined {
+function findRecord(facts: InventoryFacts, kind: RecordKind, name: string): InventoryRecord | undefined {
   return kind === "node" ? facts.findNode(name)?.record : facts.findProfile(name);
 }
 
@@ -443,7 +439,7 @@ function title(kind: RecordKind, name: string): string {
 }
 
 /** A record for people: without its secrets. */
-export function shown(record: InventoryRecord): InventoryRecord {
+function shown(record: InventoryRecord): InventoryRecord {
   return { ...record, fields: redactSecrets(record.fields) };
 }
 

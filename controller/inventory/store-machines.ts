@@ -1,15 +1,15 @@
-import { MusterError } from "#proto/contract/muster-error.ts";
 import type { MacAddress } from "#proto/contract/mac-address.ts";
+import { MusterError } from "#proto/contract/muster-error.ts";
 import type { NodeName } from "#proto/contract/node-name.ts";
 import { mergeFields } from "../fields/merge-fields.ts";
 import { planNodeReplace } from "../machines/plan-node-replace.ts";
 import { planNodeSwap } from "../machines/plan-node-swap.ts";
-import type { Author, MachineId, PendingMachine, SeenNode } from "./inventory.ts";
+import type { Author, MachineId, PendingMachine, RefusedMachine, SeenNode } from "./inventory.ts";
 import { claimKey, type InventoryFacts, type NodeEntry } from "./inventory-view.ts";
 import type { AlsoDone, StagedWork } from "./open-records.ts";
 import { profileFields } from "./plan-commit.ts";
 import { voidIdentities } from "./store-denied-boots.ts";
-import { readmitMachines, type RefusedMachine, refuseMachine } from "./store-refused-machines.ts";
+import { readmitMachines, refuseMachine } from "./store-refused-machines.ts";
 import { unknownNodes } from "./unknown-nodes.ts";
 
 /** The change that lets another machine be a node. */

@@ -3,26 +3,11 @@ import type { Kysely, Transaction } from "kysely";
 import type { MacAddress } from "#proto/contract/mac-address.ts";
 import { MusterError } from "#proto/contract/muster-error.ts";
 import type { NodeName } from "#proto/contract/node-name.ts";
+import type { RefusedMachine } from "./inventory.ts";
 import type { Change } from "./record-changes.ts";
 import type { InventoryTables, RefusedMachinesTable } from "./schema.ts";
 
 type Tx = Transaction<InventoryTables>;
-
-/** A machine that another took the place of: it gets no boot script and no identity until it is readmitted. */
-export interface RefusedMachine {
-  /** The one it booted with, by which people name it. */
-  readonly mac: MacAddress;
-  /** All that are known of it, that one included. */
-  readonly macs: readonly MacAddress[];
-  readonly smbiosUuid?: string;
-  readonly serial?: string;
-  /** The node it was. */
-  readonly node: NodeName;
-  /** Who replaced it. */
-  readonly user: string;
-  readonly reason?: string;
-  readonly at: Date;
-}
 
 /** In order of their time. */
 export async function listRefusedMachines(tx: Kysely<InventoryTables>): Promise<readonly RefusedMachine[]> {

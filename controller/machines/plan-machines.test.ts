@@ -6,7 +6,7 @@ import { parseNodeName } from "#proto/contract/node-name.ts";
 
 import { canonicalFields } from "../fields/canonical-fields.ts";
 import type { Fields } from "../fields/fields.ts";
-import type { RefusedMachine } from "../inventory/store-refused-machines.ts";
+import type { RefusedMachine } from "../inventory/inventory.ts";
 import { planNodeReplace } from "./plan-node-replace.ts";
 import { planNodeSwap } from "./plan-node-swap.ts";
 import { findRefusal, refusalError } from "./plan-refusal.ts";

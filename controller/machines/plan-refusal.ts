@@ -1,6 +1,6 @@
 import type { MacAddress } from "#proto/contract/mac-address.ts";
 import { MusterError } from "#proto/contract/muster-error.ts";
-import type { RefusedMachine } from "../inventory/store-refused-machines.ts";
+import type { RefusedMachine } from "../inventory/inventory.ts";
 
 /** What a machine says of itself. */
 interface MachineFacts {

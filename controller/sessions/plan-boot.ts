@@ -1,6 +1,7 @@
 import type { Digest } from "#proto/contract/digest.ts";
 import { type BootPlan, type OverlayEntry, RootMode } from "#proto/gen/muster/v1/provisioning.ts";
-import type { BlobReference, ImageVersion, Node, RootModeName } from "../inventory/inventory.ts";
+import type { RootModeName } from "../fields/fields.ts";
+import type { BlobReference, ImageVersion, Node } from "../inventory/inventory.ts";
 
 /** The site's part of every boot plan. */
 export interface BootSettings {

@@ -134,7 +134,7 @@ function presentSummary(change: ChangeSummary): ChangeSummaryView {
 }
 
 /** An entry of the history as the API shows it: without secrets unless they were asked for. */
-export function presentChange(change: ChangeDetails, withSecrets: boolean): ChangeDetailsView {
+function presentChange(change: ChangeDetails, withSecrets: boolean): ChangeDetailsView {
   return {
     ...presentSummary(change),
     effects: change.effects.map(({ kind, name, before, after, renamedTo }) => ({
