@@ -2,7 +2,6 @@ import { readMacAddress } from "#proto/contract/mac-address.ts";
 import type { NodeName } from "#proto/contract/node-name.ts";
 import { compareNodeNames } from "#proto/contract/node-set.ts";
 
-import type { ConfigFinding } from "../config/config-finding.ts";
 import { readIpv4 } from "../config/ipv4.ts";
 import type { Json } from "../fields/fields.ts";
 import {
@@ -13,6 +12,15 @@ import {
   type ImportedSetting,
   renderValue,
 } from "./imported-node.ts";
+import {
+  DEVICE_OPTIONS,
+  type DhcpdHost,
+  type DhcpdWalk,
+  findDhcpdHosts,
+  isDeviceOption,
+  leaveOver,
+  optionOf,
+} from "./find-dhcpd-hosts.ts";
 import { type DhcpdStatement, type DhcpdWord, parseDhcpdConf, textOf } from "./parse-dhcpd-conf.ts";
 import { BMC_DEVICE, domainOf, type NameSuffixes, readNodeLabel, splitSuffix } from "./read-node-label.ts";
 
@@ -23,43 +31,6 @@ export interface DhcpdChoice {
   readonly suffixes: NameSuffixes;
 }
 
-/** Declarations that only give their parameters to what is in them. */
-const SCOPES = new Set(["group", "subnet", "shared-network", "pool"]);
-/** Deeper than any site's file, and well within the stack. */
-const MAX_DEPTH = 200;
-const BOOTS = "muster itself tells nodes what to boot";
-
-/** Options of a host, or of a group around it, that are fields of a device. */
-const DEVICE_OPTIONS: Readonly<Record<string, string>> = {
-  "subnet-mask": "netmask",
-  routers: "gateway",
-  "interface-mtu": "mtu",
-  "domain-name-servers": "dns",
-};
-
-interface Subnet {
-  readonly base: number;
-  readonly mask: number;
-  readonly netmask: DhcpdWord;
-  /** `option routers` of the subnet. */
-  readonly routers: DhcpdStatement | undefined;
-}
-
-interface Host {
-  readonly statement: DhcpdStatement;
-  /** Parameters of the groups around it, inner last. */
-  readonly inherited: readonly DhcpdStatement[];
-}
-
-interface Walk {
-  readonly hosts: Host[];
-  readonly subnets: Subnet[];
-  /** Of subnets that a node is in. */
-  readonly usedRouters: Set<DhcpdStatement>;
-  readonly leftOver: ConfigFinding[];
-  readonly findings: ConfigFinding[];
-}
-
 /**
  * What ISC dhcpd's configuration says of nodes. Each host declaration is a node: its name is that of `option host-name`,
  * else its own; MAC, first fixed address, netmask and router (of the host, a group, or the subnet the address is in) are those
@@ -67,14 +38,14 @@ interface Walk {
  */
 export function planDhcpdImport(text: string, choice: DhcpdChoice): ImportedFile {
   const { statements, findings } = parseDhcpdConf(text);
-  const walk: Walk = {
+  const walk: DhcpdWalk = {
     hosts: [],
     subnets: [],
     usedRouters: new Set(),
     leftOver: [],
     findings: [...findings],
   };
-  if (findings.length === 0) visit(statements, [], walk, 0);
+  if (findings.length === 0) findDhcpdHosts(statements, [], walk, 0);
   const nodes = new Map<NodeName, FilePlace & { readonly settings: Map<string, ImportedSetting> }>();
   for (const host of walk.hosts) takeHost(host, choice, walk, nodes);
   for (const { routers } of walk.subnets) {
@@ -89,81 +60,6 @@ export function planDhcpdImport(text: string, choice: DhcpdChoice): ImportedFile
   };
 }
 
-function visit(
-  statements: readonly DhcpdStatement[],
-  inherited: readonly DhcpdStatement[],
-  walk: Walk,
-  depth: number,
-): void {
-  for (const statement of statements) {
-    const { words, block } = statement;
-    const [{ text: kind }] = words;
-    if (block === undefined) {
-      if (depth === 0) leaveOver(statement, walk);
-      continue;
-    }
-    if (kind === "host") walk.hosts.push({ statement, inherited });
-    else if (!SCOPES.has(kind)) leaveOver(statement, walk);
-    else if (depth > MAX_DEPTH) {
-      walk.findings.push(findingAt(statement, kind, `more than ${MAX_DEPTH} declarations within each other`));
-    } else {
-      if (kind === "subnet") readSubnet(statement, walk);
-      const isGroup = kind === "group";
-      for (const one of block) {
-        const isTaken =
-          (isGroup && isDeviceOption(one)) || (kind === "subnet" && optionOf(one)?.name === "routers");
-        if (one.block === undefined && !isTaken) leaveOver(one, walk);
-      }
-      const given = isGroup ? block.filter((one) => one.block === undefined) : [];
-      visit(block, [...inherited, ...given], walk, depth + 1);
-    }
-  }
-}
-
-function leaveOver(statement: DhcpdStatement, walk: Walk): void {
-  const { words, block } = statement;
-  const [{ text: kind }] = words;
-  const what =
-    kind === "include"
-      ? "this file is not read"
-      : kind === "filename" || kind === "next-server"
-        ? `is not taken: ${BOOTS}`
-        : "is not taken";
-  const fix = kind === "include" ? `import it too: muster import dhcpd ${words[1]?.text ?? ""}` : undefined;
-  walk.leftOver.push(
-    findingAt(statement, `${textOf(words)}${block === undefined ? "" : " {...}"}`, what, fix),
-  );
-}
-
-function readSubnet({ words, block }: DhcpdStatement, walk: Walk): void {
-  const [, address, , netmask] = words;
-  const base = readIpv4(address?.text ?? "");
-  const mask = readIpv4(netmask?.text ?? "");
-  if (base === undefined || mask === undefined || netmask === undefined) {
-    walk.findings.push(
-      findingAt(words[0], textOf(words), "is no subnet", "write subnet ADDRESS netmask MASK"),
-    );
-    return;
-  }
-  const routers = block?.find((one) => optionOf(one)?.name === "routers");
-  walk.subnets.push({ base, mask, netmask, routers });
-}
-
-/** `option NAME VALUE, VALUE`. */
-function optionOf({
-  words,
-  block,
-}: DhcpdStatement): { readonly name: string; readonly values: readonly DhcpdWord[] } | undefined {
-  const [{ text: kind }, name, ...values] = words;
-  if (kind !== "option" || name === undefined || block !== undefined) return undefined;
-  return { name: name.text, values: values.filter(({ text }) => text !== ",") };
-}
-
-function isDeviceOption(statement: DhcpdStatement): boolean {
-  const option = optionOf(statement);
-  return option !== undefined && Object.hasOwn(DEVICE_OPTIONS, option.name);
-}
-
 /** What a host comes to. */
 interface Meant {
   readonly name: NodeName;
@@ -171,9 +67,9 @@ interface Meant {
 }
 
 function takeHost(
-  { statement, inherited }: Host,
+  { statement, inherited }: DhcpdHost,
   choice: DhcpdChoice,
-  walk: Walk,
+  walk: DhcpdWalk,
   nodes: Map<NodeName, FilePlace & { readonly settings: Map<string, ImportedSetting> }>,
 ): void {
   const { line, column, block = [] } = statement;
@@ -232,7 +128,7 @@ function readHost(
   statement: DhcpdStatement,
   inherited: readonly DhcpdStatement[],
   { device }: Meant,
-  walk: Walk,
+  walk: DhcpdWalk,
 ): readonly ImportedSetting[] {
   const settings = new Map<string, ImportedSetting>();
   const key = textOf(statement.words);
@@ -268,7 +164,7 @@ function readHost(
 
 type SetField = (field: string, value: Json, at: FilePlace) => void;
 
-function readMac(word: DhcpdWord, device: string, key: string, set: SetField, walk: Walk): void {
+function readMac(word: DhcpdWord, device: string, key: string, set: SetField, walk: DhcpdWalk): void {
   // dhcpd takes single digits as well: 0:1:2:a:b:c
   const padded = word.text.split(":").map((octet) => octet.padStart(2, "0"));
   const mac = readMacAddress(padded.join(":"));
@@ -286,7 +182,7 @@ function readMac(word: DhcpdWord, device: string, key: string, set: SetField, wa
   } else set("mac", mac, word);
 }
 
-function readAddresses({ words }: DhcpdStatement, key: string, set: SetField, walk: Walk): void {
+function readAddresses({ words }: DhcpdStatement, key: string, set: SetField, walk: DhcpdWalk): void {
   const [first, ...more] = words.slice(1).filter(({ text }) => text !== ",");
   if (first === undefined) return;
   if (readIpv4(first.text) === undefined) {
@@ -309,7 +205,7 @@ function readOption(
   values: readonly DhcpdWord[],
   key: string,
   set: SetField,
-  walk: Walk,
+  walk: DhcpdWalk,
 ): void {
   const [first, ...more] = values;
   if (first === undefined) return;
