@@ -225,6 +225,13 @@ describe("nodes", () => {
     });
   });
 
+  it("with two devices of one name are refused: one would be lost", async () => {
+    const device = { name: "eno1", type: "ethernet" as const };
+    await expect(
+      inventory.addNodes([{ name: C1, fields: fields(device, { ...device, mtu: 9000 }) }], ROOT),
+    ).rejects.toMatchObject({ code: "request-invalid", message: "c1: devices.eno1: is given twice" });
+  });
+
   it("swap their MACs in one update", async () => {
     await inventory.addNodes(
       [

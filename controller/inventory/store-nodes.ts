@@ -7,6 +7,7 @@ import { canonicalFields } from "../fields/canonical-fields.ts";
 import { fieldsOfFlat } from "../fields/effective-node.ts";
 import { DEFAULT_PROFILE, type Fields } from "../fields/fields.ts";
 import { mergeFields } from "../fields/merge-fields.ts";
+import { ChangeRefused } from "./change-refused.ts";
 import type { InventoryRecord, RecordChange } from "./changes.ts";
 import type { Author, Inventory, MachineId, NodeFields, PendingMachine } from "./inventory.ts";
 import type { InventoryFacts } from "./inventory-view.ts";
@@ -41,7 +42,7 @@ export async function addNodes(
     machines: new Map(nodes.flatMap(({ name, machine }) => (machine === undefined ? [] : [[name, machine]]))),
     changes: nodes.map(({ name, fields }) => ({
       ...{ kind: "node", name, revision: 0 },
-      fields: withDefaultProfile(facts, fields),
+      fields: withDefaultProfile(facts, name, fields),
     })),
   });
 }
@@ -59,7 +60,7 @@ export async function updateNodes(
     author,
     changes: updates.map(({ name, revision, fields }) => {
       const { profiles } = facts.findNode(name)?.record.fields ?? {};
-      const own = fieldsOfFlat(fields);
+      const own = writtenFields(name, fields);
       return {
         ...{ kind: "node", name, revision },
         fields: canonicalFields({ ...(profiles === undefined ? {} : { profiles }), ...own }),
@@ -99,15 +100,26 @@ export async function approveNode(
   const merged = mergeFields(before.fields, profileFields(facts));
   const change: RecordChange = {
     ...{ kind: "node", name: node.name, revision: before.revision },
-    fields: planApprovedFields(before.fields, merged, fieldsOfFlat(node.fields), pending.bootMac),
+    fields: planApprovedFields(before.fields, merged, writtenFields(node.name, node.fields), pending.bootMac),
   };
   const staged = await records.stage(tx, { author, changes: [change] });
   await records.stageMachine(tx, node.name, machine);
   return staged;
 }
 
-function withDefaultProfile(facts: InventoryFacts, flat: NodeFields): Fields {
-  const fields = canonicalFields(fieldsOfFlat(flat));
+/** The fields of a flat node; of two devices of one name only one would be left. */
+function writtenFields(name: string, flat: NodeFields): Fields {
+  const names = flat.devices.map((device) => device.key ?? device.name);
+  const repeated = names.filter((device, at) => names.indexOf(device) !== at);
+  if (repeated.length === 0) return canonicalFields(fieldsOfFlat(flat));
+  throw new ChangeRefused(
+    "request-invalid",
+    repeated.map((device) => ({ at: `${name}: devices.${device}`, what: "is given twice" })),
+  );
+}
+
+function withDefaultProfile(facts: InventoryFacts, name: string, flat: NodeFields): Fields {
+  const fields = writtenFields(name, flat);
   // An empty list says that it shall have none.
   if (flat.profiles !== undefined || facts.findProfile(DEFAULT_PROFILE) === undefined) return fields;
   return canonicalFields({ ...fields, profiles: [DEFAULT_PROFILE] });
