@@ -149,7 +149,7 @@ export const NodeView = Type.Object(
 );
 export type NodeView = Static<typeof NodeView>;
 
-/** What a list of nodes tells of each: the whole would be three times as much to send and to read. */
+/** What a list of nodes tells of each: the whole is five times as much to send and to read. */
 export const NodeSummary = Type.Object({
   name: Text,
   image: Type.Optional(Text),
