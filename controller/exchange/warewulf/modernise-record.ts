@@ -1,7 +1,7 @@
 import type { ImportItem, Origin } from "./import-item.ts";
 import type { LocatedEntry, LocatedMap, LocatedValue } from "./parse-located-yaml.ts";
 import type { WarewulfRecord } from "./parse-nodes-conf.ts";
-import { FLAT_KEYS } from "./warewulf-keys.ts";
+import { FLAT_KEYS, isUnset, readWarewulfBoolean } from "./warewulf-keys.ts";
 
 /** A record with the keys of 4.6, and what of it was left out on the way. */
 export interface ModernRecord {
@@ -82,18 +82,24 @@ function takeTagsOut(entries: Entries, prefix: string, lose: Lose): void {
   if (removed === undefined) return;
   entries.delete("tagsdel");
   const names = removed.value.kind === "list" ? removed.value.items : [removed.value];
+  const taken = new Set<LocatedValue>();
   rewriteMap(entries, "tags", (tags) => {
     for (const name of names) {
-      if (name.kind !== "scalar") continue;
-      const tag = tags.get(name.text);
-      if (tag !== undefined) lose(`${prefix}tags.${name.text}`, tag, "tagsdel takes it out");
+      const tag = name.kind === "scalar" ? tags.get(name.text) : undefined;
+      if (name.kind !== "scalar" || tag === undefined) continue;
+      taken.add(name);
+      lose(`${prefix}tags.${name.text}`, tag, "tagsdel takes it out");
       tags.delete(name.text);
     }
   });
+  for (const name of names) {
+    const what = taken.has(name) ? "it has taken its tag out" : "there is no such tag to take out";
+    lose(`${prefix}tagsdel`, { at: name.at, value: name }, what);
+  }
 }
 
 function rewriteDevices(entries: Entries, lose: Lose): void {
-  const marked: string[] = [];
+  let chosen: { readonly name: string; readonly at: LocatedEntry["at"] } | undefined;
   rewriteMap(entries, "network devices", (devices) => {
     for (const name of devices.keys()) {
       rewriteMap(devices, name, (device) => {
@@ -102,16 +108,22 @@ function rewriteDevices(entries: Entries, lose: Lose): void {
           const mark = device.get(word);
           if (mark?.value.kind !== "scalar") continue;
           device.delete(word);
-          if (/^(true|t|1|yes)$/i.test(mark.value.text)) marked.push(name);
+          const key = `network devices.${name}.${word}`;
+          const isMarked = readWarewulfBoolean(mark.value.text);
+          if (isMarked === undefined && !isUnset(mark.value.text))
+            lose(key, mark, "is neither true nor false");
+          if (isMarked !== true) continue;
+          if (entries.has("primary network")) lose(key, mark, "primary network is there as well, and counts");
+          else if (chosen === undefined) chosen = { name, at: mark.at };
+          else if (chosen.name !== name) lose(key, mark, `${chosen.name} is marked as well, and counts`);
+          else lose(key, mark, "it is said twice");
         }
       });
     }
   });
-  const [first] = marked;
-  const devices = entries.get("network devices");
-  if (first === undefined || devices === undefined || entries.has("primary network")) return;
-  const at = devices.at;
-  entries.set("primary network", { at, value: { kind: "scalar", at, text: first, isPlain: false } });
+  if (chosen === undefined) return;
+  const { name, at } = chosen;
+  entries.set("primary network", { at, value: { kind: "scalar", at, text: name, isPlain: false } });
 }
 
 function rewriteMap(entries: Entries, key: string, change: (below: Entries) => void): void {

@@ -171,7 +171,14 @@ function joined(above: string, word: string): string {
 }
 
 /** What only counts when something else is not there is read last. */
-const LATE_KEYS: ReadonlySet<string> = new Set(["override", "ipaddr", "ipcidr", "ip6addr", "tags"]);
+const LATE_KEYS: ReadonlySet<string> = new Set([
+  "override",
+  "ipaddr",
+  "ipcidr",
+  "ipaddr6",
+  "ip6addr",
+  "tags",
+]);
 
 function inOrder(entries: ReadonlyMap<string, LocatedEntry>): readonly (readonly [string, LocatedEntry])[] {
   const all = [...entries];
@@ -338,11 +345,11 @@ const ADDRESS6: SpecialKey = (reading, key, entry, [device = ""]) => {
   if (address === undefined) return;
   const known = reading.draft.origins.get(renderFieldPath(["devices", device, "address6"]));
   if (known !== undefined) {
-    if (origin.value !== known.value) reading.leave(origin, `${known.key} is there as well, and counts`);
+    reading.leave(origin, `${known.key} is there as well, and counts`);
     return;
   }
   reading.put(["devices", device, "address6"], address, origin);
-  if (length !== undefined) reading.put(["devices", device, "prefixLength6"], length, origin);
+  putLength(reading, ["devices", device, "prefixLength6"], length, origin);
 };
 
 /** Keys that are not carried over word by word, by their way in nodes.conf. */
@@ -460,9 +467,21 @@ function putCidr(reading: RecordReading, key: string, entry: LocatedEntry, devic
   const [address = "", length] = text.split("/");
   const known = reading.draft.origins.get(renderFieldPath(["devices", device, "address"]));
   const isSecond = known !== undefined && known.key !== key;
-  if (isSecond && known.value?.split("/")[0] !== address) {
+  if (isSecond && (length === undefined || known.value?.split("/")[0] !== address)) {
     reading.leave(origin, `${known.key} is there as well, and counts`);
   } else if (!isSecond) reading.put(["devices", device, "address"], address, origin);
-  const hasMask = reading.draft.origins.has(renderFieldPath(["devices", device, "netmask"]));
-  if (length !== undefined && !hasMask) reading.put(["devices", device, "netmask"], length, origin);
+  putLength(reading, ["devices", device, "netmask"], length, origin);
+}
+
+/** The length behind an address; a key of its own counts more. */
+function putLength(
+  reading: RecordReading,
+  path: FieldPath,
+  length: string | undefined,
+  origin: Origin,
+): void {
+  if (length === undefined) return;
+  const known = reading.draft.origins.get(renderFieldPath(path));
+  if (known === undefined) reading.put(path, length, origin);
+  else reading.leave({ ...origin, value: `/${length}` }, `${known.key} is there as well, and counts`);
 }
