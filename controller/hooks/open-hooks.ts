@@ -30,7 +30,7 @@ export interface HookView extends FoundHook {
 /** Runs the site's programs when something happens. Nothing here ever blocks or fails its caller. */
 export interface Hooks extends AsyncDisposable {
   readonly directory: string;
-  nodeChanged(status: NodeStatus): void;
+  readonly nodeChanged: (status: NodeStatus) => void;
   nodeApproved(node: NodeName): void;
   changeCommitted(change: HookChange): void;
   list(): Promise<readonly HookView[]>;
