@@ -1,7 +1,7 @@
 import { expandProfiles } from "../../fields/merge-fields.ts";
 import type { Json } from "../../fields/fields.ts";
 import { renderFieldPath } from "../../fields/field-path.ts";
-import type { RecordDraft } from "./read-warewulf-record.ts";
+import type { RecordDraft } from "./record-reading.ts";
 
 /**
  * Warewulf merges name servers, search domains and routes tag by tag: a node's DNS1 replaces the DNS1 of its profiles. Muster's

@@ -6,7 +6,7 @@ import { validateEffective } from "../../fields/validate-effective.ts";
 import type { FieldFinding } from "../../fields/validate-fields.ts";
 import { type Claim, claimKey, claimsOf } from "../../inventory/inventory-view.ts";
 import type { Origin } from "./import-item.ts";
-import type { RecordDraft } from "./read-warewulf-record.ts";
+import type { RecordDraft } from "./record-reading.ts";
 
 /** More help nobody: a profile that gives all its nodes one address is one mistake. */
 const MOST = 100;

@@ -30,7 +30,7 @@ export interface LocatedScalar {
   /** Not in quotes and not a block: YAML may take it for something else than text. */
   readonly isPlain: boolean;
 }
-export interface LocatedList {
+interface LocatedList {
   readonly kind: "list";
   readonly at: Place;
   readonly items: readonly LocatedValue[];

@@ -12,7 +12,8 @@ import { findImportConflicts } from "./find-import-conflicts.ts";
 import type { ImportItem, Origin } from "./import-item.ts";
 import { type FormatVersion, parseNodesConf } from "./parse-nodes-conf.ts";
 import { planLegacyLists, replacingLists } from "./plan-legacy-lists.ts";
-import { type RecordDraft, readWarewulfRecord, wordKey } from "./read-warewulf-record.ts";
+import { type RecordDraft, wordKey } from "./record-reading.ts";
+import { readWarewulfRecord } from "./read-warewulf-record.ts";
 import { resolveDeviceNames } from "./resolve-device-names.ts";
 import { DISTRIBUTION_BMC_TEMPLATES, DISTRIBUTION_OVERLAYS } from "./warewulf-keys.ts";
 

@@ -4,7 +4,7 @@ import { renderFieldPath } from "../../fields/field-path.ts";
 import { BOND_MODES, DEVICE_TYPES } from "../../fields/fields.ts";
 import { parseRoute } from "../../fields/parse-route.ts";
 import type { LocatedEntry } from "./parse-located-yaml.ts";
-import { listKey, type RecordReading } from "./read-warewulf-record.ts";
+import { listKey, type RecordReading } from "./record-reading.ts";
 import { DEVICE_TAGS } from "./warewulf-keys.ts";
 
 const DNS = /^DNS[0-9]*$/;

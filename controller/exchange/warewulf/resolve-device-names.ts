@@ -1,6 +1,6 @@
 import { expandProfiles } from "../../fields/merge-fields.ts";
 import type { DeviceFields } from "../../fields/fields.ts";
-import type { RecordDraft } from "./read-warewulf-record.ts";
+import type { RecordDraft } from "./record-reading.ts";
 
 /** Devices by name, of one record. */
 type Devices = Readonly<Record<string, DeviceFields | undefined>>;
