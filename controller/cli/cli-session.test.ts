@@ -146,7 +146,7 @@ eno1    ethernet  52:54:00:00:00:02  10.77.0.12  -        -        9000
 [0]
 `);
     expect(await muster("node delete c[003-004]")).toBe(`$ muster node delete c[003-004]
-c[003-004]: deleted
+c[003-004]: would be deleted
 
 at once: DHCP answers otherwise for c003
 2> muster: Delete 2 nodes c[003-004]: there is no terminal to ask on

@@ -61,7 +61,9 @@ export async function previewAndCommit(
     return 0;
   }
   const isAsking = options.yes !== true && options.dryRun !== true;
-  const shown = isTable || isAsking ? renderPreview(preview, await fetchReactions(context, preview)) : "";
+  const tense = isAsking || options.dryRun === true ? "planned" : "done";
+  const shown =
+    isTable || isAsking ? renderPreview(preview, await fetchReactions(context, preview), tense) : "";
   if (isAsking) {
     context.process[isTable ? "out" : "err"](shown);
     const question = plan.question ?? `Change ${namedRecords(changes)}?`;

@@ -86,7 +86,7 @@ $ muster import genders DIR/genders --profiles compute --yes
 2> 1 thing to put right in DIR/genders; nothing was changed
 [2]
 $ muster import genders DIR/genders --profiles compute --add-profiles --dry-run
-profile compute: added
+profile compute: would be added
   reaches 2 nodes: c[001-002]
 c[001-002]:
   profiles   (none) -> [compute]

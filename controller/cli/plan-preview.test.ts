@@ -103,8 +103,8 @@ describe("a preview", () => {
       change("node", "c5", { devices: { eno1: { mac: "52:54:00:00:00:05" } } }),
     ]);
     expect(preview).toMatchObject({
-      effects: { reboot: ["c3"], refresh: ["c2"], none: [] },
-      dhcp: ["c1", "c3", "c5"],
+      effects: { reboot: ["c33"], refresh: ["c2"], none: [] },
+      dhcp: ["c1", "c5", "c33"],
       runtimeOverlays: ["login"],
     });
     const reactions = new Map([
@@ -117,11 +117,14 @@ c3: renamed to c33
 c5: added
   devices.eno1.mac  52:54:00:00:00:05
 
-at once: DHCP answers otherwise for c[1,3,5]
+at once: DHCP answers otherwise for c[1,5,33]
 at once: the runtime overlay of c2 is refreshed where they are up
   which may run what onChange of login says: systemctl reload ssh; true
-at the next boot: c3; where they are up: muster reboot c3
+at the next boot: c33; where they are up: muster reboot c33
 `);
+    expect(renderPreview(preview, reactions, "planned")).toMatch(
+      /^c1: would be deleted\nc2: runtimeOverlays .*\nc3: would be renamed to c33\nc5: would be added\n/,
+    );
   });
 
   it("never has a secret in it", () => {

@@ -40,7 +40,7 @@ export interface Preview {
   readonly nodes: readonly PreviewGroup[];
   /** Changed nodes of which nothing is different in effect: they only say it another way. */
   readonly unchanged: readonly string[];
-  /** What follows, by node; a node stands under its strongest effect only. */
+  /** What follows, by node; a node stands under its strongest effect only, and a renamed one under its new name. */
   readonly effects: {
     readonly reboot: readonly string[];
     readonly refresh: readonly string[];
@@ -72,7 +72,7 @@ export function planPreview(state: InventoryState, changes: readonly RecordChang
     nodes: groupEntries(nodes.filter(isDifferent)),
     unchanged: sorted(nodes.filter((entry) => !isDifferent(entry)).map(({ name }) => name)),
     effects: effectsOf(nodes.filter(isDifferent)),
-    dhcp: sorted(nodes.filter(isNewsForDhcp).map(({ name }) => name)),
+    dhcp: sorted(nodes.filter(isNewsForDhcp).map(nameAfter)),
     runtimeOverlays: sorted(new Set(nodes.flatMap(runtimeOverlaysOf))),
   };
 }
@@ -279,13 +279,19 @@ function groupEntries(entries: readonly Entry[]): readonly PreviewGroup[] {
     .sort((a, b) => compareNodeNames(a.names[0] ?? "", b.names[0] ?? ""));
 }
 
+/** What follows is for the node as it is called then. */
+function nameAfter({ name, renamedTo }: Entry): string {
+  return renamedTo ?? name;
+}
+
 /** A new, renamed or deleted node is one with its next boot, whatever its fields are. */
 function effectsOf(entries: readonly Entry[]): Preview["effects"] {
   const byEffect: Record<FieldEffect, string[]> = { reboot: [], refresh: [], none: [] };
-  for (const { name, action, differences } of entries) {
+  for (const entry of entries) {
+    const { action, differences } = entry;
     if (action === "added" || action === "deleted") continue;
     const effect = action === "renamed" ? "reboot" : effectOf(differences.map(({ path }) => path));
-    byEffect[effect].push(name);
+    byEffect[effect].push(nameAfter(entry));
   }
   return {
     reboot: sorted(byEffect.reboot),

@@ -7,6 +7,9 @@ import { printable, renderCount } from "./render-text.ts";
 /** Commands that overlays have nodes run when their files change. */
 export type Reactions = ReadonlyMap<string, readonly string[]>;
 
+/** Whether it was done: "deleted" must not stand above the reason why nothing was. */
+type PreviewTense = "planned" | "done";
+
 /** Up to this many groups of nodes with the same fields, each with values of its own, are shown one by one. */
 const SHOWN_ALIKE = 8;
 /** Longer values are cut: whole ones are in `-o json`. */
@@ -19,15 +22,24 @@ const LONGEST_VALUE = 100;
  *
  *     at their next boot: c[001-064]; those that are up: muster reboot c[001-064]
  */
-export function renderPreview(preview: Preview, reactions: Reactions = new Map()): string {
+export function renderPreview(
+  preview: Preview,
+  reactions: Reactions = new Map(),
+  tense: PreviewTense = "done",
+): string {
   const follows = consequencesOf(preview, reactions).map((line) => `${line}\n`);
-  return [renderDifferences(preview), ...(follows.length === 0 ? [] : ["\n"]), ...follows].join("");
+  return [renderDifferences(preview, tense), ...(follows.length === 0 ? [] : ["\n"]), ...follows].join("");
 }
 
 /** A preview without what follows. */
-export function renderDifferences(preview: Preview): string {
+export function renderDifferences(preview: Preview, tense: PreviewTense = "done"): string {
   const profiles = preview.profiles.map((group) => {
-    const text = renderGroup(group, `profile ${group.names.map((name) => printable(name)).join(", ")}`, "");
+    const text = renderGroup(
+      group,
+      `profile ${group.names.map((name) => printable(name)).join(", ")}`,
+      "",
+      tense,
+    );
     const reaches =
       group.reaches.length === 0
         ? "no node takes it"
@@ -35,7 +47,7 @@ export function renderDifferences(preview: Preview): string {
     return `${text}  ${reaches}\n`;
   });
   const nodes = foldAlike(preview.nodes).map((group) =>
-    renderGroup(group, foldNodeSet(group.names), group.note ?? ""),
+    renderGroup(group, foldNodeSet(group.names), group.note ?? "", tense),
   );
   const unchanged =
     preview.unchanged.length === 0
@@ -108,14 +120,11 @@ function spreadOver(alike: readonly PreviewGroup[]): ShownGroup {
   };
 }
 
-function renderGroup(group: ShownGroup, title: string, note: string): string {
+function renderGroup(group: ShownGroup, title: string, note: string, tense: PreviewTense): string {
   const { action, differences, renamedTo, spread } = group;
+  const verb = `${tense === "planned" ? " would be" : ""} ${action}`;
   const word =
-    action === "changed"
-      ? ""
-      : action === "renamed"
-        ? ` renamed to ${printable(renamedTo ?? "")}`
-        : ` ${action}`;
+    action === "changed" ? "" : action === "renamed" ? `${verb} to ${printable(renamedTo ?? "")}` : verb;
   const values = differences.map((one) => spread?.get(one.path) ?? renderValues(action, one));
   const effects = differences.map(({ effect }) =>
     action !== "changed" || effect === "none" || title.startsWith("profile ") ? "" : `   (${effect})`,

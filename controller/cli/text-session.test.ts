@@ -62,15 +62,15 @@ const YES: Partial<CliProcess> = { ask: async () => "y" };
 describe("an inventory under git", () => {
   it("is applied after a preview, exported the same, and applied again to no effect", async () => {
     await write("site.yaml", SITE);
-    const preview = `profile default: added
+    const preview = `profile default: would be added
   kernelArguments  [quiet]
   reaches 2 nodes: c[001-002]
-c001: added
+c001: would be added
   profiles              [default]
   kernelArguments       [quiet]
   devices.eno1.mac      52:54:00:00:00:01
   devices.eno1.address  10.77.0.11
-c002: added
+c002: would be added
   profiles              [default]
   kernelArguments       [quiet]
   devices.eno1.mac      52:54:00:00:00:02
