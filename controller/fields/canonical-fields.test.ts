@@ -32,6 +32,11 @@ describe("canonical fields", () => {
     );
   });
 
+  it("have one zero: JSON, and so the history, has no other", () => {
+    const fields: Fields = { resources: { gpus: -0, list: [-0, { at: -0 }] } };
+    expect(canonicalFields(fields)).toStrictEqual({ resources: { gpus: 0, list: [0, { at: 0 }] } });
+  });
+
   it("stay as they are when made canonical again", () => {
     fc.assert(
       fc.property(arbitraryFields, (fields) => {

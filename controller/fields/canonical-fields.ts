@@ -31,7 +31,8 @@ function canonicalNode(node: FieldNode, value: unknown): Json | undefined {
 /** Free YAML with the keys of its maps in natural order. */
 function canonicalJson(value: Json): Json {
   if (Array.isArray(value)) return (value as readonly Json[]).map(canonicalJson);
-  if (!isPlain(value)) return value;
+  // -0 becomes 0 in the history, and would be another value to whoever undoes a change
+  if (!isPlain(value)) return value === 0 ? 0 : value;
   const result: Record<string, Json> = {};
   for (const key of naturalKeys(value)) {
     const below = value[key];

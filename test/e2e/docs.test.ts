@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -35,13 +35,16 @@ test("every muster command in the documentation works, in the order it is read",
   const controller = await startController(lab, { dist: DIST });
   const tree = await makeDebianTree(PROJECT);
   await writeOverlay({ controller }, "motd", [{ path: "etc/motd", text: "a node of the lab\n" }]);
+  // what is written to a file must not be written over the controller's own
+  const home = join(lab.directory, "home");
+  await mkdir(home);
   const lines = (await readDocumentedLines()).filter(({ line }) => line.startsWith("muster "));
   expect(lines.length).toBeGreaterThan(20);
   for (const { at, line } of lines) {
     const here = line
       .replaceAll("/srv/images/debian12", tree)
       .replaceAll("/etc/muster/muster.yaml", controller.configPath);
-    const { exitCode, stdout, stderr } = await runAsTyped(controller, here, lab.directory);
+    const { exitCode, stdout, stderr } = await runAsTyped(controller, here, home);
     expect(
       exitCode,
       `${at}: ${line}\n${stdout}${stderr}\nmusterd says:\n${controller.log.slice(-2000)}`,

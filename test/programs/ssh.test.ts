@@ -27,7 +27,8 @@ import { waitFor } from "../lab/wait-for.ts";
 
 /**
  * One sshd on loopback is three nodes: c001 and c002 with its host key, made by the controller as for every node, and
- * c003, whose host key is another. c004 is an address where nobody answers.
+ * c003, whose host key is another. c004 is an address where nobody answers. Addresses of loopback are none that a node may be
+ * given: these nodes were seen at them.
  */
 const NODES = ["c001", "c002", "c003", "c004"] as const;
 const PRIVILEGE_DIRECTORY = "/run/sshd";
@@ -45,16 +46,14 @@ beforeAll(async () => {
   site = await openTestSite();
   api = await createApi(site.deps, { by: "socket" });
   await listenOnSocket(api, join(site.directory, "control.sock"), "root");
-  const fields = { kernelArguments: [], overlays: [], runtimeOverlays: [], tags: {} };
+  const fields = { kernelArguments: [], overlays: [], runtimeOverlays: [], tags: {}, devices: [] };
   await site.deps.inventory.addNodes(
-    NODES.map((name, index) => ({
-      name: parseNodeName(name),
-      fields: { ...fields, devices: [{ name: "eno1", type: "ethernet", address: `127.0.0.1${index}` }] },
-    })),
+    NODES.map((name) => ({ name: parseNodeName(name), fields })),
     { user: "test" },
   );
-  for (const name of ["c001", "c002"]) {
-    site.statuses.set(name, { node: parseNodeName(name), state: "ready" });
+  for (const [index, name] of NODES.entries()) {
+    const state = index < 2 ? "ready" : "new";
+    site.statuses.set(name, { node: parseNodeName(name), state, address: `127.0.0.1${index}` });
   }
   await shareHostKey("c001", "c002");
   port = await freePort();
