@@ -1,18 +1,18 @@
 import { Command, Option } from "commander";
 
-import { addNodeFieldCommands, addProfileCommands } from "./add-field-commands.ts";
-import { addExchangeCommands } from "./add-exchange-commands.ts";
-import { addFormatCommands } from "./add-format-commands.ts";
-import { addHardwareCommands } from "./add-hardware-commands.ts";
-import { addIdentityCommands } from "./add-identity-commands.ts";
-import { addLifeCommands, addMachineCommands } from "./add-life-commands.ts";
-import { addLogCommands } from "./add-log-commands.ts";
-import { addNodeSetCommands } from "./add-node-set-commands.ts";
-import { addOverlayCommands } from "./add-overlay-commands.ts";
-import { addRebootCommands } from "./add-reboot-commands.ts";
-import { addSshCommands } from "./add-ssh-commands.ts";
+import { addNodeFieldCommands, addProfileCommands } from "./records/add-field-commands.ts";
+import { addExchangeCommands } from "./exchange/add-exchange-commands.ts";
+import { addFormatCommands } from "./exchange/add-format-commands.ts";
+import { addHardwareCommands } from "./hardware/add-hardware-commands.ts";
+import { addIdentityCommands } from "./nodes/add-identity-commands.ts";
+import { addLifeCommands, addMachineCommands } from "./nodes/add-life-commands.ts";
+import { addLogCommands } from "./nodes/add-log-commands.ts";
+import { addNodeSetCommands } from "./node-sets/add-node-set-commands.ts";
+import { addOverlayCommands } from "./overlays/add-overlay-commands.ts";
+import { addRebootCommands } from "./reboot/add-reboot-commands.ts";
+import { addSshCommands } from "./ssh/add-ssh-commands.ts";
 import type { CliContext, OutputFormat } from "./cli-context.ts";
-import { addNodeEditCommand, addProfileEditCommand, addTextCommands } from "./add-text-commands.ts";
+import { addNodeEditCommand, addProfileEditCommand, addTextCommands } from "./text/add-text-commands.ts";
 import { commandGroup } from "./command-group.ts";
 import type { CommandRunner, RunCommand } from "./command-runner.ts";
 import { acceptListFormats, LIST_FORMATS, type ListFormat, readListFormat } from "./list-format.ts";
@@ -87,13 +87,13 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
         .default("openmpi"),
     )
     .option("--watch", "show it again every second, until Ctrl-C")
-    .action(run(async () => (await import("./node-commands.ts")).listNodes));
+    .action(run(async () => (await import("./nodes/node-commands.ts")).listNodes));
   addNodeFieldCommands(node, run);
   addNodeEditCommand(node, run);
   node
     .command("pending")
     .description("machines that wait for approval")
-    .action(run(async () => (await import("./pending-commands.ts")).listPending));
+    .action(run(async () => (await import("./nodes/pending-commands.ts")).listPending));
   node
     .command("approve")
     .argument("<code...>", "claim codes, from the consoles or `muster node pending`")
@@ -106,19 +106,19 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
       "overlay kept true while they are up; again for more, in order",
       collect,
     )
-    .action(run(async () => (await import("./pending-commands.ts")).approvePending));
+    .action(run(async () => (await import("./nodes/pending-commands.ts")).approvePending));
   node
     .command("reject")
     .argument("<code>", "claim code")
     .description("turn a waiting machine away")
-    .action(run(async () => (await import("./pending-commands.ts")).rejectPending));
+    .action(run(async () => (await import("./nodes/pending-commands.ts")).rejectPending));
   node
     .command("boots")
     .argument("<nodeset>", "names: c001, c[001-064]")
     .description("the last boots, stage by stage, newest first")
     .option("--limit <count>", "how many of each node", "3")
     .option("--kernel-log", "with the end of the kernel log of boots that failed")
-    .action(run(async () => (await import("./node-commands.ts")).showBoots));
+    .action(run(async () => (await import("./nodes/node-commands.ts")).showBoots));
   addLogCommands(node, run);
 
   addRebootCommands(program, node, run);
@@ -139,12 +139,12 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
   image
     .command("list")
     .description("images and the version nodes boot")
-    .action(run(async () => (await import("./image-commands.ts")).listImages));
+    .action(run(async () => (await import("./images/image-commands.ts")).listImages));
   image
     .command("show")
     .argument("<image>", "its name")
     .description("the versions of an image")
-    .action(run(async () => (await import("./image-commands.ts")).showImage));
+    .action(run(async () => (await import("./images/image-commands.ts")).showImage));
   image
     .command("import")
     .argument("<directory>", "the tree: what is to be / on the nodes")
@@ -154,7 +154,7 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
       "--temporary-directory <path>",
       "where the packed image lies until it is uploaded (default: TMPDIR)",
     )
-    .action(run(async () => (await import("./import-command.ts")).importTree));
+    .action(run(async () => (await import("./images/import-command.ts")).importTree));
   image
     .command("channel")
     .description("names for versions")
@@ -163,14 +163,14 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
     .argument("<channel>", "stable is what nodes boot")
     .argument("<version>", "a number, as `muster image show` has it")
     .description("move a channel to a version")
-    .action(run(async () => (await import("./image-commands.ts")).setChannel));
+    .action(run(async () => (await import("./images/image-commands.ts")).setChannel));
   image
     .command("delete")
     .argument("<image>", "its name")
     .description("delete an image, or one version")
     .option("--version <number>", "only this version")
     .option("-y, --yes", "do not ask")
-    .action(run(async () => (await import("./image-commands.ts")).deleteImage));
+    .action(run(async () => (await import("./images/image-commands.ts")).deleteImage));
 
   addOverlayCommands(program, node, run);
   program
@@ -183,42 +183,42 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
         .choices(["dnsmasq", "isc", "kea"])
         .default("dnsmasq"),
     )
-    .action(run(async () => (await import("./site-commands.ts")).showDhcp));
+    .action(run(async () => (await import("./site/site-commands.ts")).showDhcp));
   program
     .command("events")
     .description("what happened, oldest first")
     .option("--follow", "go on as it happens, until Ctrl-C")
     .option("--node <node>", "only of this node")
     .option("--limit <count>", "how many of the last", "100")
-    .action(run(async () => (await import("./site-commands.ts")).showEvents));
+    .action(run(async () => (await import("./site/site-commands.ts")).showEvents));
   program
     .command("doctor")
     .description("what would keep nodes from booting; exit status 3 when something would")
     .option("--config <file>", "musterd's configuration, read when musterd does not answer")
-    .action(run(async () => (await import("./site-commands.ts")).runDoctor));
+    .action(run(async () => (await import("./site/site-commands.ts")).runDoctor));
   program
     .command("initramfs")
     .description("what nodes load first")
     .command("list")
     .argument("<what>", "an archive, a directory of archives, or an image")
     .description("what is inside, with sizes")
-    .action(run(async () => (await import("./initramfs-command.ts")).listInitramfs));
+    .action(run(async () => (await import("./images/initramfs-command.ts")).listInitramfs));
 
   const token = program.command("token").description("access to the API from elsewhere");
   token
     .command("create")
     .argument("<name>", "who or what it is for")
     .description("make a token and print it, once")
-    .action(run(async () => (await import("./token-commands.ts")).createToken));
+    .action(run(async () => (await import("./site/token-commands.ts")).createToken));
   token
     .command("list")
     .description("tokens by name")
-    .action(run(async () => (await import("./token-commands.ts")).listTokens));
+    .action(run(async () => (await import("./site/token-commands.ts")).listTokens));
   token
     .command("delete")
     .argument("<token>", "its name")
     .description("void a token at once")
-    .action(run(async () => (await import("./token-commands.ts")).deleteToken));
+    .action(run(async () => (await import("./site/token-commands.ts")).deleteToken));
 
   program
     .command("config")
@@ -226,11 +226,11 @@ export function buildProgram(makeContext: ContextMaker, ended: (exitCode: number
     .command("check")
     .argument("[file]", "default /etc/muster/muster.yaml")
     .description("read muster.yaml and say everything that is wrong with it")
-    .action(run(async () => (await import("./check-config-command.ts")).checkConfig));
+    .action(run(async () => (await import("./site/check-config-command.ts")).checkConfig));
   program
     .command("status")
     .description("the controller and its nodes in figures")
-    .action(run(async () => (await import("./site-commands.ts")).showStatus));
+    .action(run(async () => (await import("./site/site-commands.ts")).showStatus));
   program
     .command("version")
     .description("version of this program")

@@ -110,12 +110,12 @@ async function argumentsOf(
   try {
     const recordKind = command.parent?.name() === "profile" ? "profile" : "node";
     if (option !== undefined) {
-      const { completeFieldOption } = await import("./complete-fields.ts");
+      const { completeFieldOption } = await import("./records/complete-fields.ts");
       const words = await completeFieldOption(context, recordKind, option, given[0]);
       if (words !== undefined) return words;
     }
     if (kind === "assignments" || kind === "paths") {
-      const { completeAssignment, completeSetPath } = await import("./complete-fields.ts");
+      const { completeAssignment, completeSetPath } = await import("./records/complete-fields.ts");
       return kind === "paths"
         ? await completeSetPath(context, recordKind, given[0])
         : await completeAssignment(context, recordKind, given[0], last);
@@ -144,7 +144,7 @@ async function namesOf(
     case "nodes":
     case "match":
     case "other-nodeset":
-      return (await import("./complete-node-set.ts")).completeNodeSet(context, last);
+      return (await import("./node-sets/complete-node-set.ts")).completeNodeSet(context, last);
     case "image":
       return named((await api.get<{ images: readonly { name: string }[] }>("/images")).images);
     case "overlay":
@@ -153,7 +153,7 @@ async function namesOf(
     case "profile":
     case "profiles":
     case "partition":
-      return (await import("./complete-fields.ts")).completeProfile(context);
+      return (await import("./records/complete-fields.ts")).completeProfile(context);
     case "token":
       return named((await api.get<{ tokens: readonly { name: string }[] }>("/tokens")).tokens);
     case "code":

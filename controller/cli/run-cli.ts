@@ -14,7 +14,7 @@ import {
 import { type ApiAddress, openApiClient } from "./api-client.ts";
 import { buildProgram, type GlobalOptions } from "./build-program.ts";
 import type { CliContext, CliProcess } from "./cli-context.ts";
-import { separateRemoteCommand } from "./plan-ssh.ts";
+import { separateRemoteCommand } from "./ssh/plan-ssh.ts";
 
 /** Exit status of a command line that cannot be understood, as of invalid input everywhere. */
 const EXIT_USAGE = 2;
@@ -76,7 +76,7 @@ function makeContext(process: CliProcess, options: GlobalOptions): CliContext {
     print: async (data, renderTable) => {
       if (options.output === "table") process.out(renderTable());
       else if (options.output === "json") process.out(`${JSON.stringify(data, null, 2)}\n`);
-      else process.out((await import("./render-yaml.ts")).renderYaml(data));
+      else process.out((await import("./output/render-yaml.ts")).renderYaml(data));
     },
     note: (line) => {
       process.err(`${line}\n`);

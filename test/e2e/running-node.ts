@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 import { runCommand } from "#proto/host/run-command.ts";
 
-import type { NodeOutput } from "../../controller/cli/fold-output.ts";
+import type { NodeOutput } from "../../controller/cli/ssh/fold-output.ts";
 import { waitFor } from "../lab/wait-for.ts";
 import { type Cluster, listEvents, writeOverlay } from "./cluster.ts";
 
