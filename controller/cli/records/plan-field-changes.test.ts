@@ -16,6 +16,7 @@ const record = (name: string, fields: object, revision = 3): InventoryRecord => 
 });
 const profiles = new Map<string, Fields>([
   ["compute", { overlays: ["site", "gpu"], devices: { default: { mtu: 9000 } } }],
+  ["quiet", { profiles: ["compute"], overlays: ["~motd"] }],
   ["storage", { disks: { "/dev/sda": { partitions: { scratch: { sizeMib: 100 } } } } }],
 ]);
 
@@ -219,6 +220,30 @@ describe("lists", () => {
       return option(flag, "overlays", text);
     });
     expect(overlays(before, ...given)).toEqual(after);
+  });
+
+  it.each([
+    ["--append-overlay motd", {}],
+    ["--append-overlay motd", { overlays: ["motd"] }],
+    ["--overlay motd", {}],
+  ])("refuse a word that a profile takes out: %s to %j", (words, own) => {
+    const [flag = "", text = ""] = words.split(" ");
+    expect(
+      refusal(() =>
+        fieldsAfter([record("c001", { profiles: ["quiet"], ...own })], [option(flag, "overlays", text)]),
+      ),
+    ).toBe(
+      `argument-invalid: ${flag} motd: profile quiet takes it out (~motd), whoever says it | muster profile set quiet overlays-=~motd`,
+    );
+  });
+
+  it("of profiles are also about those that profiles name", () => {
+    const node = (...names: string[]): InventoryRecord => record("c001", { profiles: names });
+    const edited = (node: InventoryRecord, flag: string, name: string): unknown =>
+      fieldsAfter([node], [option(flag, "profiles", name)]).map((fields) => fields?.profiles);
+    expect(edited(node("quiet"), "--remove-profile", "compute")).toEqual([["quiet", "~compute"]]);
+    expect(edited(node("quiet", "~compute"), "--append-profile", "compute")).toEqual([["quiet"]]);
+    expect(edited(node("quiet"), "--append-profile", "storage")).toEqual([["quiet", "storage"]]);
   });
 
   it("are set whole by PATH=[...], and by += and -= word by word", () => {

@@ -26,7 +26,7 @@ export function planFieldChanges(
   const merger = openMerger(profiles);
   return records.flatMap((record, index) => {
     const own = edits.map((edit, at) => ({ ...edit, texts: spread[at]?.[index] ?? edit.texts }));
-    const fields = withEdits(record.fields, own, merger);
+    const fields = withEdits(record.fields, own, { merger, profiles });
     return isSame(record, fields) ? [] : [changeOf(record, fields)];
   });
 }
@@ -44,12 +44,18 @@ export function planUnset(
   });
 }
 
-function withEdits(fields: Fields, edits: readonly FieldEdit[], merger: FieldsMerger): Fields {
+/** What records take from. */
+interface Sources {
+  readonly profiles: Profiles;
+  readonly merger: FieldsMerger;
+}
+
+function withEdits(fields: Fields, edits: readonly FieldEdit[], sources: Sources): Fields {
   const errors: MusterError[] = [];
   let edited = fields;
   for (const edit of edits) {
     try {
-      edited = withEdit(edited, edit, merger);
+      edited = withEdit(edited, edit, sources);
     } catch (error) {
       if (!(error instanceof MusterError) || error.code !== "argument-invalid") throw error;
       errors.push(error);
@@ -65,8 +71,8 @@ function withEdits(fields: Fields, edits: readonly FieldEdit[], merger: FieldsMe
   });
 }
 
-function withEdit(fields: Fields, edit: FieldEdit, merger: FieldsMerger): Fields {
-  const path = planEditPath(edit, () => merger.merge(fields));
+function withEdit(fields: Fields, edit: FieldEdit, sources: Sources): Fields {
+  const path = planEditPath(edit, () => sources.merger.merge(fields));
   const at = renderFieldPath(path);
   const text = edit.texts.at(-1) ?? "";
   const isEmpty = edit.row?.type.kind === "list" ? edit.texts.every((word) => word === "") : text === "";
@@ -77,7 +83,7 @@ function withEdit(fields: Fields, edit: FieldEdit, merger: FieldsMerger): Fields
   const isWhole = path.length === edit.row.path.split(".").length;
   switch (edit.row.type.kind) {
     case "list":
-      return withList(fields, edit, at, merger);
+      return withList(fields, edit, at, sources);
     case "tags":
       return isWhole ? withTags(fields, edit, at) : setField(fields, at, text);
     case "tree":
@@ -87,23 +93,56 @@ function withEdit(fields: Fields, edit: FieldEdit, merger: FieldsMerger): Fields
   }
 }
 
-function withList(
+function withList(fields: Fields, edit: FieldEdit, at: string, sources: Sources): Fields {
+  const words = edit.texts.filter((text) => text !== "");
+  const after = withWords(fields, edit, words, at, sources);
+  if (edit.action !== "remove") refuseIdleWords(after, edit, words, at, sources);
+  return after;
+}
+
+function withWords(
   fields: Fields,
-  { from, action, texts, place }: FieldEdit,
+  { from, action, place }: FieldEdit,
+  words: readonly string[],
   at: string,
-  merger: FieldsMerger,
+  sources: Sources,
 ): Fields {
-  const own = wordsAt(fields, at);
-  const words = texts.filter((text) => text !== "");
   if (action === "set") {
     // an option is one word whatever it looks like; an assignment is the whole list
     const [whole = ""] = words;
     const isYaml = "path" in place && whole.trimStart().startsWith("[");
     return isYaml ? setFieldValue(fields, at, parseYamlValue(whole, from)) : setFieldValue(fields, at, words);
   }
-  const inherited = wordsAt(merger.merge(setFieldValue(fields, at, [])), at);
+  const own = wordsAt(fields, at);
+  const inherited = inheritedAt(fields, at, sources);
   const after = action === "append" ? appended(own, words, inherited) : removed(own, words, inherited);
   return setFieldValue(fields, at, after);
+}
+
+/** What is in the list besides the record's own words. */
+function inheritedAt(fields: Fields, at: string, { merger, profiles }: Sources): readonly string[] {
+  if (at !== "profiles") return wordsAt(merger.merge(setFieldValue(fields, at, [])), at);
+  const own = (fields.profiles ?? []).filter((name) => !name.startsWith("~"));
+  return expandProfiles(own, profiles).filter((name) => !own.includes(name));
+}
+
+/** "~x" of a profile takes every x out, also that of whom it is given to: saying x again changes nothing. */
+function refuseIdleWords(
+  fields: Fields,
+  { from }: FieldEdit,
+  words: readonly string[],
+  at: string,
+  { profiles }: Sources,
+): void {
+  const applied = expandProfiles(fields.profiles ?? [], profiles);
+  for (const word of words) {
+    const culprit = applied.find((name) => wordsAt(profiles.get(name) ?? {}, at).includes(`~${word}`));
+    if (culprit === undefined) continue;
+    throw invalid(
+      `${from} ${word}: profile ${culprit} takes it out (~${word}), whoever says it`,
+      `muster profile set ${culprit} ${at}-=~${word}`,
+    );
+  }
 }
 
 /** A word that the record has anyway is not put in twice; "~x" that kept it out is taken back. */
