@@ -166,6 +166,10 @@ describe("planCommit", () => {
       code: "name-invalid",
       findings: [{ what: '"C 1" is not a node name' }, { what: '"-p" is not the name of a profile' }],
     });
+    // as long as a node may name it in its list of profiles, or nothing could use it
+    const long = set("profile", "p".repeat(64), {}, 0);
+    expect(refusal(() => plan(view({}), [long]))).toMatchObject({ code: "name-invalid" });
+    expect(plan(view({}), [{ ...long, name: "p".repeat(63) }]).written).toHaveLength(1);
     const twice = [set("node", "c1", {}, 0), set("profile", "p", {}, 0), set("node", "c1", {}, 0)];
     expect(refusal(() => plan(view({}), [...twice, set("profile", "p", {}, 0)]))).toMatchObject({
       code: "argument-invalid",

@@ -5,6 +5,7 @@ import { effectiveNode } from "../fields/effective-node.ts";
 import type { Fields } from "../fields/fields.ts";
 import { keepSecrets, redactSecrets } from "../fields/keep-secrets.ts";
 import { type FieldsMerger, openMerger } from "../fields/merge-fields.ts";
+import { PROFILE_NAME } from "../fields/parse-field-value.ts";
 import { validateEffective } from "../fields/validate-effective.ts";
 import { validateFields } from "../fields/validate-fields.ts";
 import { type ChangeFinding, ChangeRefused } from "./change-refused.ts";
@@ -56,8 +57,6 @@ export interface CommitPlan {
   readonly records: readonly InventoryRecord[];
 }
 
-/** A profile's name is a word in lists and a file's name in exports; "~" in front of it means something. */
-const PROFILE_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
 /** More help nobody. */
 const MOST_FINDINGS = 1000;
 
@@ -217,7 +216,7 @@ function nameProblem(
     code: "name-invalid",
     at: "",
     what: `${JSON.stringify(name.slice(0, 100))} is not the name of a profile`,
-    fix: "use 1 to 64 of letters, digits, '_', '.', '-', not first '.' or '-'",
+    fix: "use 1 to 63 of letters, digits, '_', '.', '-', not first '.' or '-'",
   };
 }
 
