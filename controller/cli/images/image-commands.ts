@@ -3,7 +3,7 @@ import { MusterError } from "#proto/contract/muster-error.ts";
 import type { ImageView } from "../../api/rest/schemas.ts";
 import { isConfirmed } from "../ask-confirmation.ts";
 import type { CliContext } from "../cli-context.ts";
-import { renderImage, renderImageTable } from "../site/render-site.ts";
+import { renderImage, renderImageTable } from "./render-images.ts";
 import { renderCount } from "../output/render-text.ts";
 
 /** `muster image list`. */

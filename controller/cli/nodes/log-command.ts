@@ -2,7 +2,7 @@ import { MusterError } from "#proto/contract/muster-error.ts";
 
 import type { LogLineView } from "../../api/rest/log-routes.ts";
 import type { CliContext } from "../cli-context.ts";
-import { readLimit } from "./node-commands.ts";
+import { readPositive } from "../read-number.ts";
 import { printStream } from "../output/print-stream.ts";
 import { printable, renderTime } from "../output/render-text.ts";
 import { resolveNodes } from "../node-sets/resolve-nodes.ts";
@@ -15,7 +15,7 @@ export async function showLogs(
 ): Promise<number> {
   const node = await readName(context, nodeset);
   const path = `/nodes/${encodeURIComponent(node)}/logs`;
-  const query = { boot: readBoot(options.boot), limit: readLimit(options.limit) };
+  const query = { boot: readBoot(options.boot), limit: readPositive("--limit", options.limit) };
   const render = openLogRenderer();
   if (options.follow === true) {
     const follow = (signal: AbortSignal): AsyncIterable<LogLineView> =>

@@ -7,6 +7,7 @@ import type { ListFormat } from "../list-format.ts";
 import { renderAlerts, renderNodeSummary, renderNodeTable } from "./render-nodes.ts";
 import { renderCount } from "../output/render-text.ts";
 import { renderWaterfall } from "./render-waterfall.ts";
+import { readPositive } from "../read-number.ts";
 import { resolveNodes } from "../node-sets/resolve-nodes.ts";
 
 const WATCH_INTERVAL_MS = 1000;
@@ -88,7 +89,7 @@ export async function showBoots(
   nodeset: string,
   options: { readonly limit: string; readonly kernelLog?: true },
 ): Promise<number> {
-  const limit = readLimit(options.limit);
+  const limit = readPositive("--limit", options.limit);
   const boots: BootView[] = [];
   for (const name of await resolveNodes(context, nodeset)) {
     // asked first: a name that does not exist is an error, a node that never booted is not
@@ -105,16 +106,6 @@ export async function showBoots(
       .join("\n"),
   );
   return 0;
-}
-
-/** Reads a count given on the command line. */
-export function readLimit(text: string): number {
-  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
-  throw new MusterError({
-    code: "argument-invalid",
-    what: `--limit ${text} is not a number from 1`,
-    fix: "for example --limit 10",
-  });
 }
 
 /** https://no-color.org */

@@ -2,7 +2,7 @@ import { MusterError } from "#proto/contract/muster-error.ts";
 import { DEFAULT_CONFIG_PATH } from "../../config/default-config.ts";
 import type { EventView, FindingView, SiteStatus } from "../../api/rest/schemas.ts";
 import { type CliContext, EXIT_FINDINGS } from "../cli-context.ts";
-import { readLimit } from "../nodes/node-commands.ts";
+import { readPositive } from "../read-number.ts";
 import { printStream } from "../output/print-stream.ts";
 import { renderEvent, renderFindings, renderStatus } from "./render-site.ts";
 import { renderCount } from "../output/render-text.ts";
@@ -21,7 +21,7 @@ export async function showEvents(
   context: CliContext,
   options: { readonly follow?: true; readonly node?: string; readonly limit: string },
 ): Promise<number> {
-  const query = { node: options.node, limit: readLimit(options.limit) };
+  const query = { node: options.node, limit: readPositive("--limit", options.limit) };
   if (options.follow !== true) {
     const { events } = await context.api.get<{ events: readonly EventView[] }>("/events", query);
     if (events.length === 0) context.note("nothing has happened yet");
