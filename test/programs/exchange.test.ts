@@ -19,6 +19,7 @@ import { renderClustershell } from "../../controller/exchange/render-clustershel
 import { renderEthers } from "../../controller/exchange/render-ethers.ts";
 import { renderGenders } from "../../controller/exchange/render-genders.ts";
 import { renderHosts } from "../../controller/exchange/render-hosts.ts";
+import { waitFor } from "../lab/wait-for.ts";
 
 let directory: string;
 beforeAll(async () => {
@@ -228,6 +229,11 @@ describe("dnsmasq", () => {
       const resolver = new Resolver({ timeout: 1000, tries: 20 });
       resolver.setServers([`127.0.0.1:${port}`]);
       const names = ["c010", "c010.hpc.example", "c010-eno1", "c010-ib0", "gpu2a"];
+      // Until it listens, a question is refused, and a refusal is not asked again.
+      await waitFor(() => resolver.resolve4("c010").catch(() => undefined), {
+        what: "dnsmasq to answer",
+        deadlineMs: 20_000,
+      });
       const found = await Promise.all(names.map(async (name) => resolver.resolve4(name)));
       expect(found).toEqual([["10.1.0.4"], ["10.1.0.4"], ["10.1.0.4"], ["10.2.0.4"], ["10.1.0.10"]]);
     } finally {
