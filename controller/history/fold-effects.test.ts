@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 
-import { foldEffects, renderEffects } from "./fold-effects.ts";
+import { foldEffects, renderEffectGroups } from "./fold-effects.ts";
+import { openEffectSummary } from "./summarise-effects.ts";
 
 const mtu = (name: string, before: number, after: number) => ({
   kind: "node",
@@ -45,7 +46,7 @@ describe("foldEffects", () => {
   });
 });
 
-describe("renderEffects", () => {
+describe("a summary of effects in one line", () => {
   test.each([
     ["c[001-003]: devices.eno1.mtu", [mtu("c001", 1, 2), mtu("c002", 3, 2), mtu("c003", 1, 9)]],
     [
@@ -70,6 +71,8 @@ describe("renderEffects", () => {
       ],
     ],
   ])("%s", (line, effects) => {
-    expect(renderEffects(effects)).toBe(line);
+    const summary = openEffectSummary();
+    effects.forEach(summary.add);
+    expect(renderEffectGroups(summary.groups())).toBe(line);
   });
 });

@@ -2,10 +2,11 @@ import { compareNodeNames, foldNodeSet } from "#proto/contract/node-set.ts";
 
 import { renderFieldPath } from "../fields/field-path.ts";
 import type { Json } from "../fields/fields.ts";
+import type { EffectGroup } from "../inventory/changes.ts";
 import { listChangedFields } from "./undo-fields.ts";
 
 /** An effect as the API has it. */
-interface Effect {
+export interface Effect {
   readonly kind: string;
   readonly name: string;
   readonly before?: object | undefined;
@@ -50,11 +51,11 @@ export function foldEffects(effects: readonly Effect[]): readonly FoldedEffect[]
   }
   return [...groups.values()]
     .sort((a, b) => compareNodeNames(a.names[0] ?? "", b.names[0] ?? ""))
-    .map(({ what, names }) => ({ ...what, names: renderNames(what.kind, names) }));
+    .map(({ what, names }) => ({ ...what, names: foldNames(what.kind, names) }));
 }
 
 /** The names of things of one kind: nodes folded, others in natural order. */
-export function renderNames(kind: string, names: readonly string[]): string {
+export function foldNames(kind: string, names: readonly string[]): string {
   return OF_NODES.includes(kind) ? foldNodeSet(names) : names.toSorted(compareNodeNames).join(",");
 }
 
@@ -65,27 +66,17 @@ const MOST_PATHS = 4;
 const MOST_GROUPS = 3;
 
 /** What a change did in one line: "c[001-064]: image; profile gpu added". */
-export function renderEffects(effects: readonly Effect[]): string {
-  const byFields = new Map<string, { readonly first: FoldedEffect; readonly names: string[] }>();
-  for (const { kind, name, before, after, renamedTo } of effects) {
-    const [one] = foldEffects([{ kind, name, before, after, renamedTo }]);
-    if (one === undefined) continue;
-    const paths = one.action === "changed" ? one.fields.map(({ path }) => path) : [];
-    const key = JSON.stringify([kind, one.action, renamedTo, paths]);
-    const known = byFields.get(key);
-    if (known === undefined) byFields.set(key, { first: one, names: [name] });
-    else known.names.push(name);
-  }
-  const groups = [...byFields.values()].map(({ first, names }) => renderGroup(first, names));
+export function renderEffectGroups(groups: readonly Omit<EffectGroup, "count">[]): string {
   const more = groups.length - MOST_GROUPS;
-  return [...groups.slice(0, MOST_GROUPS), ...(more > 0 ? [`and ${more} more`] : [])].join("; ");
+  return [...groups.slice(0, MOST_GROUPS).map(renderGroup), ...(more > 0 ? [`and ${more} more`] : [])].join(
+    "; ",
+  );
 }
 
-function renderGroup({ kind, action, renamedTo, fields }: FoldedEffect, names: readonly string[]): string {
-  const title = `${kind === "node" ? "" : `${kind} `}${renderNames(kind, names)}`;
+function renderGroup({ kind, names, action, renamedTo, fields }: Omit<EffectGroup, "count">): string {
+  const title = `${kind === "node" ? "" : `${kind} `}${names}`;
   if (action === "renamed") return `${title} renamed ${renamedTo ?? ""}`;
-  if (action !== "changed") return `${title} ${action}`;
-  const paths = fields.map(({ path }) => path);
-  const more = paths.length - MOST_PATHS;
-  return `${title}: ${[...paths.slice(0, MOST_PATHS), ...(more > 0 ? [`and ${more} more`] : [])].join(", ")}`;
+  if (action !== "changed" || fields.length === 0) return `${title} ${action}`;
+  const more = fields.length - MOST_PATHS;
+  return `${title}: ${[...fields.slice(0, MOST_PATHS), ...(more > 0 ? [`and ${more} more`] : [])].join(", ")}`;
 }

@@ -10,7 +10,7 @@ const change = (id: number, ...effects: RecordedEffect[]): ChangeDetails => ({
   id,
   at: new Date(0),
   user: "anna",
-  touched: effects.map(({ kind, name }) => ({ kind, name })),
+  groups: [],
   effects,
 });
 const node = (name: string, fields: Fields, revision = 3): InventoryRecord => ({

@@ -1,4 +1,5 @@
-import type { ChangeSummary } from "../inventory/changes.ts";
+import type { ChangeDetails } from "../inventory/changes.ts";
+import { listTouched, type Touched } from "./list-touched.ts";
 
 /** What hooks are run for. */
 export const HOOK_EVENTS = ["node-up", "node-down", "node-approved", "change-committed"] as const;
@@ -28,7 +29,8 @@ export interface HookChange {
   readonly user: string;
   readonly address?: string;
   readonly reason?: string;
-  readonly touched: readonly { readonly kind: string; readonly name: string }[];
+  /** In natural order. */
+  readonly touched: readonly Touched[];
 }
 
 /** Something that happened, for hooks. */
@@ -44,9 +46,9 @@ export interface HookBatch {
 }
 
 /** A change as hooks are told of it: who, when, why and what it touched, not every field. */
-export function hookChangeOf({ id, at, user, address, reason, touched }: ChangeSummary): HookChange {
+export function hookChangeOf({ id, at, user, address, reason, effects }: ChangeDetails): HookChange {
   return {
-    ...{ id, at, user, touched },
+    ...{ id, at, user, touched: listTouched(effects) },
     ...(address === undefined ? {} : { address }),
     ...(reason === undefined ? {} : { reason }),
   };

@@ -55,8 +55,21 @@ export interface ChangeSummary {
   readonly address?: string;
   /** Why (-m). */
   readonly reason?: string;
-  /** What was touched, in natural order. */
-  readonly touched: readonly { readonly kind: string; readonly name: string }[];
+  /** What it did, in short: kept with the change, so that a history of changes of 10,000 nodes is read at once. */
+  readonly groups: readonly EffectGroup[];
+}
+
+/** What a change did alike to things of one kind. */
+export interface EffectGroup {
+  readonly kind: string;
+  /** Nodes folded, "c[001-064]"; others in natural order, with commas. */
+  readonly names: string;
+  readonly count: number;
+  readonly action: "added" | "changed" | "deleted" | "renamed";
+  /** Their names since, folded. */
+  readonly renamedTo?: string;
+  /** Paths of what was changed; none where too much was changed in too many ways. */
+  readonly fields: readonly string[];
 }
 
 /** An entry of the history with all it did. */

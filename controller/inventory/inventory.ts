@@ -191,9 +191,9 @@ export interface CommitOptions {
 }
 
 export interface ChangeQuery {
-  /** With `name`: of one record. */
-  readonly kind?: RecordKind;
+  /** Of one record; `kind` is that of nodes unless it is given. */
   readonly name?: string;
+  readonly kind?: RecordKind;
   readonly limit: number;
   /** Only changes with lower numbers. */
   readonly before?: number;
@@ -213,8 +213,8 @@ export interface Inventory extends AsyncDisposable {
   commit(changes: readonly RecordChange[], author: Author, options?: CommitOptions): Promise<CommittedChange>;
   /** All records as written, in natural order of their names; the same object until one changes. */
   listRecords(): Promise<InventoryState>;
-  /** As they were after the last change until then; their revisions are 0. */
-  stateAt(at: Date): Promise<InventoryState>;
+  /** As they were after the last change until a time, or right after the change of a number; their revisions are 0. */
+  stateAt(at: Date | number): Promise<InventoryState>;
   /** Newest first. Of one record: its history also under the names it had before. */
   listChanges(query: ChangeQuery): Promise<readonly ChangeSummary[]>;
   findChange(id: number): Promise<ChangeDetails | undefined>;

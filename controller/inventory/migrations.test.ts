@@ -6,6 +6,7 @@ import Sqlite from "better-sqlite3";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { parseNodeName } from "#proto/contract/node-name.ts";
+import { renderEffectGroups } from "../history/fold-effects.ts";
 import { openInventory } from "./open-inventory.ts";
 
 const NOW = new Date("2026-11-21T00:00:00Z");
@@ -119,7 +120,6 @@ describe("the schema before profiles", () => {
       { kind: "node", name: "c001", before, after: C1 },
     ]);
     expect(await inventory.findChange(7)).toMatchObject({
-      touched: [{ kind: "machine", name: "c001" }],
       effects: [{ kind: "machine", name: "c001", after: { serial: "S1", smbiosUuid: "u-1" } }],
     });
     const names = async (at: string): Promise<readonly unknown[]> =>
@@ -134,6 +134,24 @@ describe("the schema before profiles", () => {
       ["c002", undefined],
     ]);
     expect(await names("2026-11-20T12:30:00Z")).toEqual([]);
+  });
+
+  it("keeps the numbers of its changes, says what they did, and goes on with the next", async () => {
+    await using inventory = await open(join(directory, "inventory.db"));
+    const { id } = await inventory.commit([{ kind: "node", name: "c9", revision: 0, fields: {} }], {
+      user: "root",
+    });
+    expect(id).toBe(9);
+    const changes = await inventory.listChanges({ limit: 9 });
+    expect(changes.map((change) => [change.id, renderEffectGroups(change.groups)])).toEqual([
+      [9, "c9 added"],
+      [8, "c003 deleted"],
+      [6, "c001: comment"],
+      [3, "c[001-003] added"],
+      [2, "channel debian12:stable added"],
+      [1, "image debian12:1 added"],
+    ]);
+    expect((await inventory.stateAt(6)).nodes).toHaveLength(3);
   });
 
   it("gives a deleted node of then no revision again that somebody may have seen", async () => {

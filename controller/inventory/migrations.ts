@@ -1,6 +1,8 @@
 import { type Kysely, sql } from "kysely";
 
 import { MusterError } from "#proto/contract/muster-error.ts";
+import { openEffectSummary } from "../history/summarise-effects.ts";
+import { effectsOfStored, type StoredEffect } from "./effects-of-stored.ts";
 import { FLAT_COLUMNS, readFlatNodes } from "./read-flat-nodes.ts";
 import type { InventoryTables } from "./schema.ts";
 
@@ -17,6 +19,7 @@ const MIGRATIONS: readonly Migration[] = [
   addDenials,
   addFieldsAndProfiles,
   addRefusedMachines,
+  addChangeSets,
 ];
 
 /** The schema version this build reads and writes. */
@@ -289,4 +292,54 @@ async function addRefusedMachines(db: Kysely<InventoryTables>): Promise<void> {
     .addColumn("reason", "text")
     .addColumn("at", "text", (c) => c.notNull())
     .execute();
+}
+
+/** One row of the history as it was before schema version 7. */
+interface OldChange extends StoredEffect {
+  readonly change_set: number;
+  readonly at: string;
+  readonly author: string;
+  readonly address: string | null;
+  readonly reason: string | null;
+}
+
+/**
+ * Changes get numbers of their own, that follow one another: until then a change had the id of its first row, and one of
+ * 10,000 nodes was followed by number 10,002. Those there are keep theirs.
+ */
+async function addChangeSets(db: Kysely<InventoryTables>): Promise<void> {
+  await db.schema
+    .createTable("change_sets")
+    .addColumn("id", "integer", (c) => c.primaryKey().autoIncrement())
+    .addColumn("at", "text", (c) => c.notNull())
+    .addColumn("author", "text", (c) => c.notNull())
+    .addColumn("address", "text")
+    .addColumn("reason", "text")
+    .addColumn("summary_json", "text", (c) => c.notNull())
+    .addColumn("only_machines", "integer", (c) => c.notNull())
+    .execute();
+  await db.schema.createIndex("change_sets_by_time").on("change_sets").column("at").execute();
+  for (let after = 0; ; ) {
+    const { rows } = await sql<OldChange>`
+      select * from changes
+      where change_set = (select min(change_set) from changes where change_set > ${after})
+      order by id`.execute(db);
+    const [first] = rows;
+    if (first === undefined) break;
+    const { change_set: id, at, author, address, reason } = first;
+    const effects = rows.flatMap(effectsOfStored);
+    const summary = openEffectSummary();
+    effects.forEach(summary.add);
+    await db
+      .insertInto("change_sets")
+      .values({
+        ...{ id, at, author, address, reason, summary_json: JSON.stringify(summary.groups()) },
+        only_machines: effects.every(({ kind }) => kind === "machine") ? 1 : 0,
+      })
+      .execute();
+    after = id;
+  }
+  for (const column of ["at", "author", "address", "reason"]) {
+    await db.schema.alterTable("changes").dropColumn(column).execute();
+  }
 }

@@ -71,7 +71,10 @@ function imageContent(image: string, digit: string): Omit<ImageVersion, "version
 function changes(): unknown[] {
   using reader = disposable(new Sqlite(path, { readonly: true }));
   return reader.value
-    .prepare("select change_set, at, author, reason, kind, name, before_json, after_json from changes")
+    .prepare(
+      `select change_set, at, author, reason, kind, name, before_json, after_json
+       from changes join change_sets on change_sets.id = change_set order by changes.id`,
+    )
     .all()
     .map((row) => row);
 }

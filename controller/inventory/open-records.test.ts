@@ -75,7 +75,7 @@ describe("a full disk", () => {
   async function namesInFile(): Promise<readonly string[]> {
     await using inventory = await openInventory({ path, now: () => NOW });
     const names = (await inventory.listNodes()).map(({ name }) => name);
-    expect((await inventory.listChanges({ limit: 9 })).map(({ touched }) => touched.length)).toEqual(
+    expect((await inventory.listChanges({ limit: 9 })).map(({ groups }) => groups.length)).toEqual(
       names.map(() => 1),
     );
     return names;

@@ -16,7 +16,6 @@ import type { InventoryTables } from "./schema.ts";
 import { greatestRevisions } from "./store-changes.ts";
 import { loadView, writeRecords } from "./store-records.ts";
 import { runInTurns, takeTurns } from "./take-turns.ts";
-import { touchedBy } from "./touched-by.ts";
 import { unknownNodes } from "./unknown-nodes.ts";
 
 type Tx = Transaction<InventoryTables>;
@@ -122,10 +121,10 @@ export function openRecords(parts: {
         ...others.effects,
         ...(also?.effects ?? []),
       ];
-      const id = await recordChanges(tx, effects, author, at);
-      if (id === undefined) throw new Error("a change with effects has a number");
-      put(others.delta, detailsOf(id, at, author, effects));
-      return { id, records: planned.records, denied: [...denied, ...(also?.denied ?? [])] };
+      const recorded = await recordChanges(tx, effects, author, at);
+      if (recorded === undefined) throw new Error("a change with effects has a number");
+      put(others.delta, detailsOf(recorded, at, author, effects));
+      return { id: recorded.id, records: planned.records, denied: [...denied, ...(also?.denied ?? [])] };
     },
     stageMachine: async (tx, name, machine) => {
       const entry = (await factsIn(tx)).findNode(name);
@@ -217,16 +216,15 @@ function machineEffects(
 }
 
 function detailsOf(
-  id: number,
+  recorded: Pick<ChangeDetails, "id" | "groups">,
   at: Date,
   { user, address, reason }: Author,
   effects: readonly RecordedEffect[],
 ): ChangeDetails {
   return {
-    ...{ id, at, user },
+    ...{ ...recorded, at, user },
     ...(address === undefined ? {} : { address }),
     ...(reason === undefined ? {} : { reason }),
-    touched: touchedBy(effects),
     effects: effects.map(({ kind, name, before, after, renamedTo }) => ({
       ...{ kind, name, before, after },
       ...(renamedTo === undefined ? {} : { renamedTo }),

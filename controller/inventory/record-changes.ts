@@ -1,5 +1,7 @@
 import type { Transaction } from "kysely";
 
+import { openEffectSummary } from "../history/summarise-effects.ts";
+import type { ChangeSummary } from "./changes.ts";
 import type { Author } from "./inventory.ts";
 import type { InventoryTables } from "./schema.ts";
 import { takeTurns } from "./take-turns.ts";
@@ -26,30 +28,39 @@ export interface Change {
 /** Rows per statement: SQLite takes 32,766 parameters, PostgreSQL 65,535. */
 export const ROWS_PER_STATEMENT = 500;
 
-/** Keeps who changed what, when and why, in the transaction of the change itself. Returns its number; undefined for no change. */
+/** Keeps who changed what, when and why, in the transaction of the change itself. Undefined for no change. */
 export async function recordChanges(
   tx: Transaction<InventoryTables>,
   changes: readonly Change[],
   author: Author,
   now: Date,
-): Promise<number | undefined> {
+): Promise<Pick<ChangeSummary, "id" | "groups"> | undefined> {
   if (changes.length === 0) return undefined;
-  const last = await tx
-    .selectFrom("changes")
-    .select((eb) => eb.fn.max<number | null>("id").as("id"))
-    .executeTakeFirst();
-  const set = (last?.id ?? 0) + 1;
   const pause = takeTurns();
+  const summary = openEffectSummary();
+  for (const change of changes) {
+    summary.add(change);
+    await pause();
+  }
+  const groups = summary.groups();
+  const { id } = await tx
+    .insertInto("change_sets")
+    .values({
+      at: now.toISOString(),
+      author: author.user,
+      address: author.address ?? null,
+      reason: author.reason ?? null,
+      summary_json: JSON.stringify(groups),
+      only_machines: changes.every(({ kind }) => kind === "machine") ? 1 : 0,
+    })
+    .returning("id")
+    .executeTakeFirstOrThrow();
   for (const part of chunksOf(changes, ROWS_PER_STATEMENT)) {
     await tx
       .insertInto("changes")
       .values(
         part.map((change) => ({
-          change_set: set,
-          at: now.toISOString(),
-          author: author.user,
-          address: author.address ?? null,
-          reason: author.reason ?? null,
+          change_set: id,
           kind: change.kind,
           name: change.name,
           before_json: change.before === undefined ? null : JSON.stringify(change.before),
@@ -61,7 +72,7 @@ export async function recordChanges(
       .execute();
     await pause();
   }
-  return set;
+  return { id, groups };
 }
 
 /** Consecutive pieces of at most `size`. */

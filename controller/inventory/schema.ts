@@ -8,6 +8,7 @@ export interface InventoryTables {
   schema_version: { version: number };
   nodes: NodesTable;
   profiles: RecordsTable;
+  change_sets: ChangeSetsTable;
   changes: ChangesTable;
   image_series: { name: string; last_version: number };
   images: { name: string };
@@ -42,16 +43,26 @@ export interface RecordsTable {
   updated_at: string;
 }
 
-/** Who changed what when and why. Rows are only ever added. */
-interface ChangesTable {
+/** Who changed something when and why: one row per change, numbered as people name it. Rows are only ever added. */
+interface ChangeSetsTable {
+  /** 1, 2, 3; until schema version 7 the id of its first row in `changes`. */
   id: Generated<number>;
-  /** The same for all rows of one transaction: the id of its first row. */
-  change_set: number;
   at: string;
   author: string;
   /** Where the author was; null: on the controller, or not known. */
   address: string | null;
   reason: string | null;
+  /** EffectGroup[]. */
+  summary_json: string;
+  /** 1: all it says is what machines were found to be. */
+  only_machines: number;
+}
+
+/** What a change did, one thing per row. Rows are only ever added. */
+interface ChangesTable {
+  id: Generated<number>;
+  /** Of change_sets. Grows with `id`. */
+  change_set: number;
   /** "node", "profile", "machine", "image", "channel", "identity" (revoked) or "alert" (cleared), and its name. */
   kind: string;
   name: string;

@@ -1,13 +1,12 @@
-import type { Kysely } from "kysely";
+import type { Kysely, Selectable } from "kysely";
 
-import type { ChangeDetails, ChangeSummary, InventoryState } from "./changes.ts";
+import type { ChangeDetails, ChangeSummary, EffectGroup, InventoryState, RecordedEffect } from "./changes.ts";
 import { effectsOfStored } from "./effects-of-stored.ts";
 import type { ChangeQuery } from "./inventory.ts";
 import { planStateBefore } from "./plan-state-before.ts";
 import { chunksOf, ROWS_PER_STATEMENT } from "./record-changes.ts";
 import type { InventoryTables } from "./schema.ts";
 import { takeTurns } from "./take-turns.ts";
-import { touchedBy } from "./touched-by.ts";
 
 type Reader = Kysely<InventoryTables>;
 
@@ -20,54 +19,51 @@ const ROWS_AT_ONCE = 500;
  * Newest first. What machines were found to be is told of one node only: 10,000 first boots would bury all that people did.
  */
 export async function listChanges(reader: Reader, query: ChangeQuery): Promise<readonly ChangeSummary[]> {
-  const sets =
-    query.name === undefined ? await latestSets(reader, query) : await setsOfName(reader, query, query.name);
-  if (sets.length === 0) return [];
-  const rows: ChangeHead[] = [];
-  for (const part of chunksOf(sets, ROWS_PER_STATEMENT)) {
-    rows.push(
-      ...(await reader
-        .selectFrom("changes")
-        .select(["change_set", "at", "author", "address", "reason", "kind", "name", "renamed_to"])
-        .where("change_set", "in", part)
-        .execute()),
-    );
-  }
-  const bySet = Map.groupBy(rows, (row) => row.change_set);
-  return sets.flatMap((set) => {
-    const [first, ...others] = bySet.get(set) ?? [];
-    return first === undefined ? [] : [summaryOf(first, [first, ...others])];
-  });
+  const { name, before = Number.MAX_SAFE_INTEGER, limit } = query;
+  if (name !== undefined) return readSets(reader, await setsOfName(reader, query, name));
+  const rows = await reader
+    .selectFrom("change_sets")
+    .selectAll()
+    .where("id", "<", before)
+    .where("only_machines", "=", 0)
+    .orderBy("id", "desc")
+    .limit(limit)
+    .execute();
+  return rows.map(summaryOfRow);
 }
 
 export async function findChange(reader: Reader, id: number): Promise<ChangeDetails | undefined> {
+  const [summary] = await readSets(reader, [id]);
+  if (summary === undefined) return undefined;
   const rows = await reader
     .selectFrom("changes")
-    .selectAll()
+    .select(["kind", "name", "before_json", "after_json", "renamed_to"])
     .where("change_set", "=", id)
     .orderBy("id")
     .execute();
-  const [first] = rows;
-  if (first === undefined) return undefined;
-  const effects = rows.flatMap(effectsOfStored);
-  return { ...summaryOf(first, rows), touched: touchedBy(effects), effects };
+  const effects: RecordedEffect[] = [];
+  const pause = takeTurns();
+  for (const row of rows) {
+    effects.push(...effectsOfStored(row));
+    await pause();
+  }
+  return { ...summary, effects };
 }
 
-/** What `now` was after the last change until then. */
-export async function loadStateAt(reader: Reader, at: Date, now: InventoryState): Promise<InventoryState> {
-  const last = await reader
-    .selectFrom("changes")
-    .select((eb) => eb.fn.max<number | null>("id").as("id"))
-    .where("at", "<=", at.toISOString())
-    .executeTakeFirst();
-  const until = last?.id ?? 0;
+/** What `now` was after the last change until a time, or right after the change of a number. */
+export async function loadStateAt(
+  reader: Reader,
+  at: Date | number,
+  now: InventoryState,
+): Promise<InventoryState> {
+  const until = typeof at === "number" ? at : await lastUntil(reader, at);
   const before = planStateBefore(now);
   const pause = takeTurns();
   for (let below = Number.MAX_SAFE_INTEGER; ; ) {
     const rows = await reader
       .selectFrom("changes")
       .select(["id", "kind", "name", "before_json", "renamed_to"])
-      .where("id", ">", until)
+      .where("change_set", ">", until)
       .where("id", "<", below)
       .where("kind", "in", ["node", "profile"])
       .orderBy("id", "desc")
@@ -82,6 +78,25 @@ export async function loadStateAt(reader: Reader, at: Date, now: InventoryState)
     if (oldest === undefined || rows.length < ROWS_AT_ONCE) return before.state();
     below = oldest.id;
   }
+}
+
+async function lastUntil(reader: Reader, at: Date): Promise<number> {
+  const last = await reader
+    .selectFrom("change_sets")
+    .select((eb) => eb.fn.max<number | null>("id").as("id"))
+    .where("at", "<=", at.toISOString())
+    .executeTakeFirst();
+  return last?.id ?? 0;
+}
+
+/** In the order of the numbers; those that are not there are left out. */
+async function readSets(reader: Reader, ids: readonly number[]): Promise<readonly ChangeSummary[]> {
+  const found = new Map<number, ChangeSummary>();
+  for (const part of chunksOf(ids, ROWS_PER_STATEMENT)) {
+    const rows = await reader.selectFrom("change_sets").selectAll().where("id", "in", part).execute();
+    for (const row of rows) found.set(row.id, summaryOfRow(row));
+  }
+  return ids.flatMap((id) => found.get(id) ?? []);
 }
 
 /** The greatest revision that records of these names ever had; 0 for names that are new. */
@@ -112,27 +127,6 @@ export async function greatestRevisions(
     }
   }
   return found;
-}
-
-interface ChangeHead {
-  readonly change_set: number;
-  readonly at: string;
-  readonly author: string;
-  readonly address: string | null;
-  readonly reason: string | null;
-  readonly kind: string;
-  readonly name: string;
-  readonly renamed_to: string | null;
-}
-
-async function latestSets(
-  reader: Reader,
-  { before = Number.MAX_SAFE_INTEGER, limit, kind }: ChangeQuery,
-): Promise<readonly number[]> {
-  let query = reader.selectFrom("changes").select("change_set").where("change_set", "<", before);
-  query = kind === undefined ? query.where("kind", "<>", "machine") : query.where("kind", "=", kind);
-  const rows = await query.groupBy("change_set").orderBy("change_set", "desc").limit(limit).execute();
-  return rows.map((row) => row.change_set);
 }
 
 /** Under each name the record had: under the earlier ones until it was renamed. */
@@ -172,18 +166,13 @@ async function setsOfName(
   return [...sets].sort((a, b) => b - a).slice(0, limit);
 }
 
-function summaryOf(first: ChangeHead, rows: readonly ChangeHead[]): ChangeSummary {
+function summaryOfRow(row: Selectable<InventoryTables["change_sets"]>): ChangeSummary {
   return {
-    id: first.change_set,
-    at: new Date(first.at),
-    user: first.author,
-    ...(first.address === null ? {} : { address: first.address }),
-    ...(first.reason === null ? {} : { reason: first.reason }),
-    touched: touchedBy(
-      rows.map(({ kind, name, renamed_to }) => ({
-        ...{ kind, name },
-        ...(renamed_to === null ? {} : { renamedTo: renamed_to }),
-      })),
-    ),
+    id: row.id,
+    at: new Date(row.at),
+    user: row.author,
+    ...(row.address === null ? {} : { address: row.address }),
+    ...(row.reason === null ? {} : { reason: row.reason }),
+    groups: JSON.parse(row.summary_json) as readonly EffectGroup[],
   };
 }

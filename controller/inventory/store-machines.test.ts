@@ -177,6 +177,8 @@ describe("readmitMachine", () => {
     await inventory.readmitMachine(OLD, ANNA);
     expect(await inventory.listRefusedMachines()).toEqual([]);
     const [last] = await inventory.listChanges({ limit: 1 });
-    expect(last?.touched).toEqual([{ kind: "refused-machine", name: OLD }]);
+    expect(last?.groups).toEqual([
+      { kind: "refused-machine", action: "deleted", fields: [], names: OLD, count: 1 },
+    ]);
   });
 });

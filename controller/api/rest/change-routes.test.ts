@@ -118,35 +118,32 @@ describe("changes", () => {
     expect(
       await post({ changes: [renamed] }, { "x-muster-reason": "it%20is%20a%20login%20node" }),
     ).toMatchObject({
-      body: { id: 3, records: [{ name: "login", revision: 2 }] },
+      body: { id: 2, records: [{ name: "login", revision: 2 }] },
     });
     const at = TEST_NOW.toISOString();
     const first = {
       ...{ id: 1, at, user: "alice", reason: "new rack" },
-      touched: [
-        { kind: "node", name: "c1" },
-        { kind: "profile", name: "gpu" },
+      groups: [
+        { kind: "node", names: "c1", count: 1, action: "added", fields: [] },
+        { kind: "profile", names: "gpu", count: 1, action: "added", fields: [] },
       ],
     };
     const second = {
-      ...{ id: 3, at, user: "root", reason: "it is a login node" },
-      touched: [
-        { kind: "node", name: "c1" },
-        { kind: "node", name: "login" },
-      ],
+      ...{ id: 2, at, user: "root", reason: "it is a login node" },
+      groups: [{ kind: "node", names: "c1", renamedTo: "login", count: 1, action: "renamed", fields: [] }],
     };
     expect(await get("/changes")).toEqual({ status: 200, body: { changes: [second, first] } });
     expect(await get("/changes?node=login&limit=1")).toEqual({ status: 200, body: { changes: [second] } });
     expect(await get("/changes?profile=gpu")).toEqual({ status: 200, body: { changes: [first] } });
-    expect(await get("/changes?before=3")).toEqual({ status: 200, body: { changes: [first] } });
-    expect(await get("/changes/3")).toEqual({
+    expect(await get("/changes?before=2")).toEqual({ status: 200, body: { changes: [first] } });
+    expect(await get("/changes/2")).toEqual({
       status: 200,
       body: {
         ...second,
         effects: [{ kind: "node", name: "c1", before: {}, after: { comment: "x" }, renamedTo: "login" }],
       },
     });
-    expect(await get("/changes/2")).toMatchObject({
+    expect(await get("/changes/3")).toMatchObject({
       status: 404,
       body: { error: { code: "change-unknown" } },
     });

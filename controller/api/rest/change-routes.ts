@@ -1,6 +1,5 @@
 import { Type } from "typebox";
 
-import { MusterError } from "#proto/contract/muster-error.ts";
 import type { NodeName } from "#proto/contract/node-name.ts";
 
 import type { Fields } from "../../fields/fields.ts";
@@ -15,6 +14,7 @@ import {
   ChangeRequest,
   type ChangeSummaryView,
 } from "./inventory-schemas.ts";
+import { unknownChange } from "./request-error.ts";
 import { REFUSALS } from "./schemas.ts";
 import type { TypedApi } from "./typed-api.ts";
 
@@ -110,13 +110,7 @@ export function addChangeRoutes(api: TypedApi, deps: ApiDependencies): void {
     },
     async ({ params: { id }, query: { secrets = false } }, reply) => {
       const change = await inventory.findChange(id);
-      if (change === undefined) {
-        throw new MusterError({
-          code: "change-unknown",
-          what: `there is no change ${id}`,
-          fix: "`muster history` shows the changes there are",
-        });
-      }
+      if (change === undefined) throw unknownChange(id);
       reply.serializer(JSON.stringify);
       return presentChange(change, secrets);
     },
@@ -124,12 +118,12 @@ export function addChangeRoutes(api: TypedApi, deps: ApiDependencies): void {
 }
 
 function presentSummary(change: ChangeSummary): ChangeSummaryView {
-  const { id, at, user, address, reason, touched } = change;
+  const { id, at, user, address, reason, groups } = change;
   return {
     ...{ id, at: at.toISOString(), user },
     ...(address === undefined ? {} : { address }),
     ...(reason === undefined ? {} : { reason }),
-    touched: touched.map(({ kind, name }) => ({ kind, name })),
+    groups: groups.map((group) => ({ ...group, fields: [...group.fields] })),
   };
 }
 

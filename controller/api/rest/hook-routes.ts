@@ -6,6 +6,7 @@ import { HOOK_EVENTS, type HookBatch, hookChangeOf } from "../../hooks/hook-even
 import type { HookView as FoundHookView, LastHookRun } from "../../hooks/open-hooks.ts";
 import { renderHookInput } from "../../hooks/render-hook-input.ts";
 import type { ApiDependencies } from "./api-dependencies.ts";
+import { unknownChange } from "./request-error.ts";
 import { REFUSALS } from "./schemas.ts";
 import { selectNodeSet } from "./select-node-set.ts";
 import type { TypedApi } from "./typed-api.ts";
@@ -107,11 +108,8 @@ async function batchOf(
   const [last] = change === undefined ? await deps.inventory.listChanges({ limit: 1 }) : [];
   const found = await deps.inventory.findChange(change ?? last?.id ?? 0);
   if (found === undefined) {
-    throw new MusterError({
-      code: "change-unknown",
-      what: change === undefined ? "nothing was changed yet" : `there is no change ${change}`,
-      fix: "`muster history` shows the changes there are",
-    });
+    if (change !== undefined) throw unknownChange(change);
+    throw new MusterError({ code: "change-unknown", what: "nothing was changed yet" });
   }
   return { event, nodes: [], changes: [hookChangeOf(found)] };
 }

@@ -4,10 +4,10 @@ import { closestWords } from "#proto/contract/closest-words.ts";
 import { MusterError } from "#proto/contract/muster-error.ts";
 
 import { redactSecrets } from "../../fields/keep-secrets.ts";
-import type { InventoryRecord } from "../../inventory/changes.ts";
+import type { InventoryRecord, InventoryState } from "../../inventory/changes.ts";
 import type { ApiDependencies } from "./api-dependencies.ts";
 import { InventoryQuery, InventoryView, RecordView } from "./inventory-schemas.ts";
-import { requestInvalid } from "./request-error.ts";
+import { requestInvalid, unknownChange } from "./request-error.ts";
 import { NameParam, REFUSALS } from "./schemas.ts";
 import { resolveNodeSet, selectNodes } from "./select-node-set.ts";
 import type { TypedApi } from "./typed-api.ts";
@@ -27,7 +27,7 @@ export function addInventoryRoutes(api: TypedApi, deps: ApiDependencies): void {
       },
     },
     async ({ query: { nodes, at, secrets = false } }, reply) => {
-      const state = at === undefined ? await inventory.listRecords() : await inventory.stateAt(readTime(at));
+      const state = at === undefined ? await inventory.listRecords() : await stateAt(deps, at);
       // The schema's serializer looks at each key of 10,000 records; there is nothing in them that it could leave out.
       reply.serializer(JSON.stringify);
       const chosen =
@@ -76,6 +76,15 @@ export function addInventoryRoutes(api: TypedApi, deps: ApiDependencies): void {
 /** A record as the API shows it: without secrets unless they were asked for. */
 export function presentRecord(record: InventoryRecord, withSecrets: boolean): RecordView {
   return withSecrets ? { ...record } : { ...record, fields: redactSecrets(record.fields) };
+}
+
+/** After a change, which its time does not tell: two may fall into one millisecond. */
+async function stateAt({ inventory }: ApiDependencies, at: string): Promise<InventoryState> {
+  const [, number] = /^change (\d{1,15})$/.exec(at) ?? [];
+  if (number === undefined) return inventory.stateAt(readTime(at));
+  const id = Number(number);
+  if ((await inventory.findChange(id)) === undefined) throw unknownChange(id);
+  return inventory.stateAt(id);
 }
 
 /** ISO 8601, as RFC 3339 has it, or a date. */

@@ -23,7 +23,11 @@ export const InventoryQuery = Type.Object({
   nodes: Type.Optional(
     Type.String({ description: "a node set; absent: all nodes. Profiles are always all" }),
   ),
-  at: Type.Optional(Type.String({ description: "as it was at this time, ISO 8601; its revisions are 0" })),
+  at: Type.Optional(
+    Type.String({
+      description: "as it was at this time, ISO 8601, or right after `change 17`; its revisions are 0",
+    }),
+  ),
   secrets: Type.Optional(Type.Boolean({ description: "with secrets in clear" })),
 });
 export const InventoryView = Type.Object({
@@ -71,7 +75,17 @@ export const ChangeSummaryView = Type.Object({
   user: Text,
   address: Type.Optional(Text),
   reason: Type.Optional(Text),
-  touched: Type.Array(Type.Object({ kind: Text, name: Text })),
+  groups: Type.Array(
+    Type.Object({
+      kind: Text,
+      names: Type.String({ description: "nodes folded, others with commas" }),
+      count: Type.Integer(),
+      action: Type.Enum(["added", "changed", "deleted", "renamed"]),
+      renamedTo: Type.Optional(Text),
+      fields: Type.Array(Text, { description: "what was changed" }),
+    }),
+    { description: "what it did, in short" },
+  ),
 });
 export type ChangeSummaryView = Static<typeof ChangeSummaryView>;
 

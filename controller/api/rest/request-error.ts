@@ -30,3 +30,12 @@ export function requestInvalid(findings: readonly RequestFinding[]): RequestErro
   const sentences = findings.map(({ at, what }) => (at === "" ? what : `${at}: ${what}`));
   return new RequestError({ code: "request-invalid", what: sentences.join("; ") }, { findings });
 }
+
+/** `change-unknown`. */
+export function unknownChange(id: number): MusterError {
+  return new MusterError({
+    code: "change-unknown",
+    what: `there is no change ${id}`,
+    fix: "`muster history` shows the changes there are",
+  });
+}

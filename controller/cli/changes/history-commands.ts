@@ -4,7 +4,7 @@ import type { ChangeDetailsView, ChangeList, ChangeSummaryView } from "../../api
 import { renderFieldPath } from "../../fields/field-path.ts";
 import type { Json } from "../../fields/fields.ts";
 import { findLastTouches } from "../../history/find-last-touch.ts";
-import { foldEffects, type FoldedEffect, renderEffects, renderNames } from "../../history/fold-effects.ts";
+import { foldEffects, type FoldedEffect, renderEffectGroups } from "../../history/fold-effects.ts";
 import { planUndo, type UndoConflict } from "../../history/plan-undo.ts";
 import type { ChangeDetails } from "../../inventory/changes.ts";
 import type { CliContext } from "../cli-context.ts";
@@ -15,8 +15,6 @@ import { printable, renderCount, renderFields, renderTable, renderTime } from ".
 
 const PAGE = 100;
 const DEFAULT_LIMIT = 20;
-/** Larger changes are told by their names and their number: every field of 10,000 nodes is a matter of `--change`. */
-const MOST_DETAILS = 500;
 /** Who came after is looked for as far as people read. */
 const MOST_CONFLICTS = 20;
 const MOST_LATER = 50;
@@ -42,8 +40,9 @@ export async function showHistory(
         ? DEFAULT_LIMIT
         : Infinity;
   const changes = await listChanges(context, queryOf(record), limit, since);
-  const entries: HistoryEntry[] = [];
-  for (const change of changes) entries.push({ ...change, what: await describe(context, change) });
+  const entries = changes.map(
+    (change): HistoryEntry => ({ ...change, what: renderEffectGroups(change.groups) }),
+  );
   if (context.output !== "table" || entries.length > 0) {
     await context.print(entries, () => renderHistory(entries));
   }
@@ -104,18 +103,6 @@ async function listChanges(
     before = changes.at(-1)?.id;
     if (changes.length < size || wanted.length < changes.length || found.length >= limit) return found;
   }
-}
-
-async function describe({ api }: CliContext, { id, touched }: ChangeSummaryView): Promise<string> {
-  if (touched.length <= MOST_DETAILS) {
-    return renderEffects((await api.get<ChangeDetailsView>(`/changes/${id}`)).effects);
-  }
-  return [...new Set(touched.map(({ kind }) => kind))]
-    .map((kind) => {
-      const names = touched.filter((one) => one.kind === kind).map(({ name }) => name);
-      return `${renderNames(kind, names)} (${renderCount(names.length, kind)})`;
-    })
-    .join("; ");
 }
 
 async function conflictError(

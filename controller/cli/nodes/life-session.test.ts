@@ -47,14 +47,14 @@ describe("muster history and undo", () => {
     expect(await muster("history")).toMatchInlineSnapshot(`
       "$ muster history
       CHANGE  WHEN                  WHO            WHAT                          WHY
-           3  2026-11-20 12:00:00Z  root           c[017-018]: devices.eno1.mtu  jumbo frames
+           2  2026-11-20 12:00:00Z  root           c[017-018]: devices.eno1.mtu  jumbo frames
            1  2026-11-20 12:00:00Z  anna@10.1.2.3  c[017-018] added              delivery
       [0]
       "
     `);
-    expect(await muster("history --change 3")).toMatchInlineSnapshot(`
-      "$ muster history --change 3
-      change:  3
+    expect(await muster("history --change 2")).toMatchInlineSnapshot(`
+      "$ muster history --change 2
+      change:  2
       when:    2026-11-20 12:00:00Z
       who:     root
       why:     jumbo frames
@@ -64,12 +64,12 @@ describe("muster history and undo", () => {
       [0]
       "
     `);
-    expect(await muster("undo 3 -y")).toMatchInlineSnapshot(`
-      "$ muster undo 3 -y
+    expect(await muster("undo 2 -y")).toMatchInlineSnapshot(`
+      "$ muster undo 2 -y
       c[017-018]: devices.eno1.mtu 9000 -> 1500   (reboot)
 
       at the next boot: c[017-018]; where they are up: muster reboot c[017-018]
-      2> change 5: 2 nodes c[017-018]; to take it back: muster undo 5
+      2> change 3: 2 nodes c[017-018]; to take it back: muster undo 3
       [0]
       "
     `);
@@ -77,19 +77,19 @@ describe("muster history and undo", () => {
     expect(await muster("history c018 --limit 2")).toMatchInlineSnapshot(`
       "$ muster history c018 --limit 2
       CHANGE  WHEN                  WHO   WHAT                          WHY
-           5  2026-11-20 12:00:00Z  root  c[017-018]: devices.eno1.mtu  undo of change 3
-           3  2026-11-20 12:00:00Z  root  c[017-018]: devices.eno1.mtu  jumbo frames
+           3  2026-11-20 12:00:00Z  root  c[017-018]: devices.eno1.mtu  undo of change 2
+           2  2026-11-20 12:00:00Z  root  c[017-018]: devices.eno1.mtu  jumbo frames
       [0]
       "
     `);
-    await muster("undo 5 -y -m 'we want them after all'");
+    await muster("undo 3 -y -m 'we want them after all'");
     expect(await mtu("c017")).toEqual([9000]);
-    expect(await muster("undo 3 -y")).toMatchInlineSnapshot(`
-      "$ muster undo 3 -y
+    expect(await muster("undo 2 -y")).toMatchInlineSnapshot(`
+      "$ muster undo 2 -y
       c[017-018]: devices.eno1.mtu 9000 -> 1500   (reboot)
 
       at the next boot: c[017-018]; where they are up: muster reboot c[017-018]
-      2> change 9: 2 nodes c[017-018]; to take it back: muster undo 9
+      2> change 5: 2 nodes c[017-018]; to take it back: muster undo 5
       [0]
       "
     `);
@@ -102,26 +102,26 @@ describe("muster history and undo", () => {
       questions.push(question);
       return "n";
     };
-    expect(await muster("undo 3", { ask })).toMatch(/nothing was done\n\[1\]/);
-    expect(questions).toEqual(["Undo change 3? [y/N] "]);
-    expect(await muster("undo 3 --dry-run")).toMatch(/nothing was changed\n\[0\]/);
+    expect(await muster("undo 2", { ask })).toMatch(/nothing was done\n\[1\]/);
+    expect(questions).toEqual(["Undo change 2? [y/N] "]);
+    expect(await muster("undo 2 --dry-run")).toMatch(/nothing was changed\n\[0\]/);
     expect(await mtu("c017")).toEqual([9000]);
   });
 
   it("name each field that was changed again since, by whom, and do nothing", async () => {
     await muster("node set c[017-018] --device eno1 --mtu 9000 --image '' -y");
     await muster("node set c018 --device eno1 --mtu 4000 -y");
-    expect(await muster("undo 3 -y")).toMatchInlineSnapshot(`
-      "$ muster undo 3 -y
-      2> muster: change 3 cannot be undone, for what it changed was changed again since; nothing was done
-      2>   c018: devices.eno1.mtu is 4000, not 9000: change 5, root, 2026-11-20 12:00:00Z
-      2>   fix: undo the later change first (muster undo 5), or write what you want with muster node set
+    expect(await muster("undo 2 -y")).toMatchInlineSnapshot(`
+      "$ muster undo 2 -y
+      2> muster: change 2 cannot be undone, for what it changed was changed again since; nothing was done
+      2>   c018: devices.eno1.mtu is 4000, not 9000: change 3, root, 2026-11-20 12:00:00Z
+      2>   fix: undo the later change first (muster undo 3), or write what you want with muster node set
       [5]
       "
     `);
     expect(await mtu("c017")).toEqual([9000]);
     await muster("node delete c017 -y");
-    expect(await muster("undo 3 -y")).toMatch(/c017 is not there any more: change \d+, \S+/);
+    expect(await muster("undo 2 -y")).toMatch(/c017 is not there any more: change \d+, \S+/);
   });
 
   it("bring back what was deleted, secrets included, and never show one", async () => {
@@ -156,7 +156,7 @@ describe("muster history and undo", () => {
     expect(
       JSON.parse((await muster("history -o json --limit 1")).split("\n").slice(1, -2).join("\n")),
     ).toMatchObject([
-      { user: "root", what: "profile gpu added", touched: [{ kind: "profile", name: "gpu" }] },
+      { user: "root", what: "profile gpu added", groups: [{ kind: "profile", names: "gpu", count: 1 }] },
     ]);
   });
 });
@@ -177,7 +177,7 @@ describe("muster node replace, swap and refused", () => {
       c017: devices.eno1.mac 52:54:00:00:00:17 -> 52:54:00:00:00:99   (reboot)
 
       at once: DHCP answers otherwise for c017
-      2> change 3: 52:54:00:00:00:99 is c017 from now on
+      2> change 2: 52:54:00:00:00:99 is c017 from now on
       2> refused from now on: the machine with 52:54:00:00:00:17; to let it in again: muster node refused readmit 52:54:00:00:00:17
       2> power the new machine on, or power-cycle it
       [0]
@@ -225,7 +225,7 @@ describe("muster node replace, swap and refused", () => {
       c018: devices.eno1.mac 52:54:00:00:00:18 -> 52:54:00:00:00:17   (reboot)
 
       at once: DHCP answers otherwise for c[017-018]
-      2> change 3: the machines of c017 and c018 are exchanged
+      2> change 2: the machines of c017 and c018 are exchanged
       2> power-cycle both: until then neither has a session
       [0]
       "

@@ -44,7 +44,7 @@ interface ShownFields {
 /** `muster node show`. One node is an object in JSON, several are a list. */
 export async function showNodes(context: CliContext, nodeset: string, options: ShowOptions): Promise<number> {
   const names = await resolveNodes(context, nodeset);
-  const at = await atOf(context, options);
+  const at = atOf(context, options);
   const views = new Map<string, NodeView>();
   // asked one by one and first: what musterd says of a name that does not exist is the error
   for (const name of at === undefined ? names : []) {
@@ -99,7 +99,7 @@ export async function showProfiles(
   names: string,
   options: ShowOptions,
 ): Promise<number> {
-  const at = await atOf(context, options);
+  const at = atOf(context, options);
   const state = await fetchState(context, queryOf(options, at));
   const users = planProfileUsers(state);
   const profiles = profileFields(state);
@@ -156,7 +156,7 @@ export async function diffNodes(
   right: string | undefined,
   options: { readonly at?: string; readonly ignoreUnique?: true },
 ): Promise<number> {
-  const at = await atOf(context, options);
+  const at = atOf(context, options);
   if (right === undefined && at === undefined) throw nothingToCompare(left);
   const leftNames = await resolveNodes(context, left);
   const rightNames = right === undefined ? leftNames : await resolveNodes(context, right);
@@ -202,8 +202,8 @@ function leavesOf(fields: Fields): readonly { readonly path: string; readonly va
   return listLeaves(fields).map(({ path, value }) => ({ path: renderFieldPath(path), value }));
 }
 
-async function atOf(context: CliContext, { at }: { readonly at?: string }): Promise<string | undefined> {
-  return at === undefined ? undefined : (await resolveTime(context, at)).toISOString();
+function atOf(context: CliContext, { at }: { readonly at?: string }): string | undefined {
+  return at === undefined ? undefined : resolveTime(context, at);
 }
 
 function queryOf(

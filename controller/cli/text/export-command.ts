@@ -1,10 +1,10 @@
 import { stat } from "node:fs/promises";
 
 import { MusterError } from "#proto/contract/muster-error.ts";
-import { writeFileAtomically } from "#proto/host/write-file-atomically.ts";
 
 import type { InventoryState } from "../../inventory/changes.ts";
 import { renderInventory } from "../../text/render-inventory.ts";
+import { writeExportFile } from "../../text/write-export-file.ts";
 import { writeInventoryDirectory } from "../../text/write-inventory-directory.ts";
 import type { CliContext } from "../cli-context.ts";
 import { fetchState } from "../changes/commit-changes.ts";
@@ -27,7 +27,7 @@ export async function exportText(
 ): Promise<number> {
   await using progress = showLateProgress(context);
   progress.say("asking the controller");
-  const at = options.at === undefined ? undefined : (await resolveTime(context, options.at)).toISOString();
+  const at = options.at === undefined ? undefined : resolveTime(context, options.at);
   const state = await fetchState(context, {
     ...(options.nodes === undefined ? {} : { nodes: options.nodes }),
     ...(at === undefined ? {} : { at }),
@@ -48,7 +48,7 @@ export async function exportText(
     else context.process.out(text);
     return 0;
   }
-  await writeFileAtomically(target, text, modeOf(options)).catch((cause: unknown) => {
+  await writeExportFile(target, text, modeOf(options)).catch((cause: unknown) => {
     throw unwritable(target, cause);
   });
   context.note(`wrote ${countRecords(shown)} to ${target}`);

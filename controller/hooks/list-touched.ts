@@ -1,11 +1,16 @@
 import { compareNodeNames } from "#proto/contract/node-set.ts";
-import type { ChangeSummary } from "./changes.ts";
+
+/** Something that a change touched. */
+export interface Touched {
+  readonly kind: string;
+  readonly name: string;
+}
 
 /** What effects touch, each once, in natural order. A record that was renamed is there under both names. */
-export function touchedBy(
+export function listTouched(
   effects: readonly { readonly kind: string; readonly name: string; readonly renamedTo?: string }[],
-): ChangeSummary["touched"] {
-  const touched = new Map<string, { readonly kind: string; readonly name: string }>();
+): readonly Touched[] {
+  const touched = new Map<string, Touched>();
   for (const { kind, name, renamedTo } of effects) {
     for (const one of renamedTo === undefined ? [name] : [name, renamedTo]) {
       touched.set(`${kind} ${one}`, { kind, name: one });
