@@ -12,9 +12,11 @@ const onSignal = (): void => {
   setTimeout(() => process.exit(130), 5000).unref();
 };
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, onSignal);
-// `muster node list | head`: the reader has what it wants
+// `muster node list | head`: the reader has what it wants; `muster export > FILE` on a full disk: FILE is cut short
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === "EPIPE" ? 0 : 1);
+  if (error.code === "EPIPE") process.exit(0);
+  process.stderr.write(`muster: what was to be written is not complete: ${error.message}\n`);
+  process.exit(3);
 });
 
 /** In a release a launcher two directories up from this bundle's chunks; in a checkout, the source. */

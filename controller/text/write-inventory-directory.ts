@@ -1,9 +1,10 @@
-import { mkdir, readdir, readFile, rename, unlink, writeFile } from "node:fs/promises";
+import { readdir, readFile, rename, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import type { InventoryState, RecordKind } from "../inventory/changes.ts";
 import { RECORD_DIRECTORIES } from "./read-inventory-texts.ts";
 import { HEADER, renderRecordFile } from "./render-inventory.ts";
+import { makeDirectory } from "./write-export-file.ts";
 
 /** What writing a directory came to. */
 export interface WrittenDirectory {
@@ -41,7 +42,7 @@ export async function writeInventoryDirectory(
   for (const [name, kind] of Object.entries(RECORD_DIRECTORIES)) {
     if (!options.kinds.includes(kind)) continue;
     const path = join(directory, name);
-    await mkdir(path, { recursive: true });
+    await makeDirectory(path);
     const records = kind === "node" ? state.nodes : state.profiles;
     for (let at = 0; at < records.length; at += AT_ONCE) {
       const outcomes = await Promise.all(
