@@ -5,7 +5,6 @@ import { MusterError } from "#proto/contract/muster-error.ts";
 import type { InventoryState } from "../../inventory/changes.ts";
 import { renderInventory } from "../../text/render-inventory.ts";
 import { writeExportFile } from "../../text/write-export-file.ts";
-import { writeExportFile } from "../../text/write-export-file.ts";
 import { writeInventoryDirectory } from "../../text/write-inventory-directory.ts";
 import type { CliContext } from "../cli-context.ts";
 import { fetchState } from "../changes/commit-changes.ts";
