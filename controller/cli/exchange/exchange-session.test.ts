@@ -74,7 +74,7 @@ c002: devices.eno1.mac (none) -> 52:54:00:00:00:02   (reboot)
 
 at once: DHCP answers otherwise for c[001-002]
 at the next boot: c[001-002]; where they are up: muster reboot c[001-002]
-2> change 3: 2 nodes c[001-002]; to take it back: muster undo 3
+2> change 2: 2 nodes c[001-002]; to take it back: muster undo 2
 [0]
 $ muster import dhcpd DIR/dhcpd.conf --yes
 2> DIR/dhcpd.conf:1:1: next-server 10.77.0.1: is not taken: muster itself tells nodes what to boot
@@ -99,7 +99,7 @@ profile compute: added
 c[001-002]:
   profiles   (none) -> [compute]
   tags.rack  (none) -> r7
-2> change 5: 2 nodes c[001-002] and profile compute; to take it back: muster undo 5
+2> change 3: 2 nodes c[001-002] and profile compute; to take it back: muster undo 3
 [0]
 $ muster import csv DIR/nodes.csv --map tags.bought=Bought --yes
 2> columns: Bought is tags.bought, Hostname is name, Rack is tags.rack, BMC IP is bmc.address
@@ -110,7 +110,7 @@ c002:
   bmc.address  (none) -> 10.79.0.12
   tags.bought  (none) -> 2024
   tags.rack    r7 -> r1
-2> change 8: 2 nodes c[001-002]; to take it back: muster undo 8
+2> change 4: 2 nodes c[001-002]; to take it back: muster undo 4
 [0]
 $ muster import csv DIR/nodes.csv --keep
 2> columns: Hostname is name, Rack is tags.rack, BMC IP is bmc.address

@@ -119,7 +119,7 @@ profile default: kernelArguments [quiet] -> [quiet, nomodeset]
 c[001-002]: kernelArguments [quiet] -> [quiet, nomodeset]   (reboot)
 
 at the next boot: c[001-002]; where they are up: muster reboot c[001-002]
-2> change 4: profile default; to take it back: muster undo 4
+2> change 2: profile default; to take it back: muster undo 2
 [0]
 `);
   });
@@ -171,7 +171,7 @@ c003: added
 at once: DHCP answers otherwise for c[001-002]
 at once: the runtime overlay of c002 is refreshed where they are up
 at the next boot: c002; where they are up: muster reboot c002
-2> change 4: 3 nodes c[001-003]; to take it back: muster undo 4
+2> change 2: 3 nodes c[001-003]; to take it back: muster undo 2
 [0]
 `);
     await write("inventory/nodes/c001.yaml", "# muster inventory 1: node c001\n{}\n");
@@ -332,7 +332,7 @@ c002: devices.eno1.address 10.77.0.12 -> 10.77.0.22   (reboot)
 
 at once: DHCP answers otherwise for c002
 at the next boot: c002; where they are up: muster reboot c002
-2> change 4: 1 node c002; to take it back: muster undo 4
+2> change 2: 1 node c002; to take it back: muster undo 2
 [0]
 `,
     );
@@ -367,7 +367,7 @@ c002: devices.eno1.address 10.77.0.12 -> 10.77.0.23   (reboot)
 
 at once: DHCP answers otherwise for c002
 at the next boot: c002; where they are up: muster reboot c002
-2> change 4: 1 node c002; to take it back: muster undo 4
+2> change 2: 1 node c002; to take it back: muster undo 2
 [0]
 `);
     const marked = await read("marked");
