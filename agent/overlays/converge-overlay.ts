@@ -7,12 +7,13 @@ import { type ContentStore, type FileContent, isFull } from "./content-store.ts"
 import { differenceOf } from "./describe-difference.ts";
 import { gatherOverlayFacts, type OverlayFacts } from "./gather-overlay-facts.ts";
 import { planDetour } from "./plan-detour.ts";
-import { type PlannedDrift, planOverlayUpdate, type UpdatePlan } from "./plan-overlay-update.ts";
+import { planOverlayUpdate } from "./plan-overlay-update.ts";
 import { prepareOverlayUpdate, requireNoProblems, requireRoom } from "./prepare-overlay-update.ts";
 import { completeUpdate, recoverOverlay } from "./recover-overlay.ts";
 import { placeName, type RuntimeHost, rightKey } from "./runtime-host.ts";
 import type { AppliedOverlay, Fingerprints, WantedOverlay, WantedPath } from "./runtime-state.ts";
 import type { StateFiles } from "./state-files.ts";
+import type { PlannedDrift, UpdatePlan } from "./update-plan.ts";
 
 /** What one pass over the overlay is to bring about. */
 export interface ConvergeRequest {

@@ -4,7 +4,7 @@ import { MusterError } from "#proto/contract/muster-error.ts";
 import { type ContentStore, diskFull, isFull } from "./content-store.ts";
 import { keepAside } from "./keep-aside.ts";
 import { hasErrno, removeTree } from "./node-disk.ts";
-import type { Staging, UpdatePlan } from "./plan-overlay-update.ts";
+import type { Staging, UpdatePlan } from "./update-plan.ts";
 import type { RuntimeHost } from "./runtime-host.ts";
 import type { StateFiles } from "./state-files.ts";
 

@@ -3,7 +3,7 @@ import type { OverlayStatus } from "#proto/gen/muster/v1/overlay.ts";
 
 import type { ControllerLink } from "../session/controller-link.ts";
 import type { ConvergeOutcome } from "./converge-overlay.ts";
-import type { PlannedDrift } from "./plan-overlay-update.ts";
+import type { PlannedDrift } from "./update-plan.ts";
 
 /** As OverlayStatus says. */
 const MOST_DRIFT = 100;
