@@ -1,6 +1,6 @@
 import { type FieldPath, renderFieldPath } from "./field-path.ts";
 import { findField, isPlain, type Plain } from "./field-tree.ts";
-import type { Fields, Json } from "./fields.ts";
+import type { FieldsRecord, Json } from "./fields.ts";
 import { listLeaves } from "./list-leaves.ts";
 import { expandProfiles, fieldsOf, inheritable, mergeRaw, type Profiles } from "./merge-fields.ts";
 
@@ -10,7 +10,10 @@ export interface ExplainedField {
   readonly path: string;
   /** "~x", with the path of the list: somebody took x out of it, and nothing is there. */
   readonly value: Json;
-  /** "node" for what the record itself says, or the name of a profile; of a list in resources all that added to it: "p1, node". */
+  /**
+   * "profile base", or "node" for what the node itself says and "itself" for what the profile itself does; of a list in resources
+   * all that added to it: "profile base, node".
+   */
   readonly from: string;
   /** What said something else, in the order in which profiles apply; for "~x": who said x. */
   readonly overrode: readonly { readonly from: string; readonly value: Json }[];
@@ -22,26 +25,33 @@ interface Source {
 }
 
 /**
- * Every effective field of a record with its source, in the order in which fields are written. `name` is the record's,
- * for the error: `profile-unknown`.
+ * Every effective field of a record with its source, in the order in which fields are written. The record's name is for the
+ * error: `profile-unknown`.
  */
-export function explainFields(name: string, own: Fields, profiles: Profiles): readonly ExplainedField[] {
+export function explainFields(record: FieldsRecord, profiles: Profiles): readonly ExplainedField[] {
+  const { kind, name, fields: own } = record;
+  const self = kind === "node" ? "node" : "itself";
   const sources: readonly Source[] = [
     ...expandProfiles(own.profiles ?? [], profiles).map((profile) => ({
-      from: profile,
+      from: `profile ${profile}`,
       fields: inheritable(fieldsOf(profile, profiles, name)),
     })),
-    { from: "node", fields: own as Plain },
+    { from: self, fields: own as Plain },
   ];
   return listLeaves(mergeRaw(sources.map(({ fields }) => fields))).flatMap(({ path, value }) => {
     const node = findField(path)?.node;
     return node?.kind === "leaf" && node.row.type.kind === "list"
       ? explainList(path, sources, node.row.notInherited === true)
-      : [explainValue(path, value, sources)];
+      : [explainValue(path, value, sources, self)];
   });
 }
 
-function explainValue(path: FieldPath, value: Json, sources: readonly Source[]): ExplainedField {
+function explainValue(
+  path: FieldPath,
+  value: Json,
+  sources: readonly Source[],
+  self: string,
+): ExplainedField {
   const said = sources.flatMap(({ from, fields }) => {
     const there = saidAt(fields, path);
     return there === undefined ? [] : [{ from, value: there }];
@@ -51,7 +61,7 @@ function explainValue(path: FieldPath, value: Json, sources: readonly Source[]):
   return {
     path: renderFieldPath(path),
     value,
-    from: isJoined ? said.map(({ from }) => from).join(", ") : (said.at(-1)?.from ?? "node"),
+    from: isJoined ? said.map(({ from }) => from).join(", ") : (said.at(-1)?.from ?? self),
     overrode: isJoined ? [] : said.slice(0, -1),
   };
 }

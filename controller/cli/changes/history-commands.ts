@@ -9,7 +9,7 @@ import { planUndo, type UndoConflict } from "../../history/plan-undo.ts";
 import type { ChangeDetails } from "../../inventory/changes.ts";
 import type { CliContext } from "../cli-context.ts";
 import { type CommitOptions, fetchState, previewAndCommit } from "./commit-changes.ts";
-import { parseTime } from "./parse-time.ts";
+import { resolveTime } from "./resolve-time.ts";
 import { readPositive } from "../read-number.ts";
 import { printable, renderCount, renderFields, renderTable, renderTime } from "../output/render-text.ts";
 
@@ -32,7 +32,7 @@ export async function showHistory(
   options: { readonly limit?: string; readonly since?: string; readonly change?: string },
 ): Promise<number> {
   if (options.change !== undefined) return showChange(context, readPositive("--change", options.change));
-  const since = options.since === undefined ? undefined : parseTime(options.since, context.process.now());
+  const since = options.since === undefined ? undefined : resolveTime(context, options.since);
   const limit =
     options.limit !== undefined
       ? readPositive("--limit", options.limit)
@@ -92,17 +92,26 @@ async function listChanges(
   { api }: CliContext,
   query: Readonly<Record<string, string>>,
   limit: number,
-  since: Date | undefined,
+  since: string | undefined,
 ): Promise<readonly ChangeSummaryView[]> {
+  const isOlder = olderThan(since);
   const found: ChangeSummaryView[] = [];
   for (let before: number | undefined; ; ) {
     const size = Math.min(PAGE, limit - found.length);
     const { changes } = await api.get<ChangeList>("/changes", { ...query, limit: size, before });
-    const wanted = since === undefined ? changes : changes.filter(({ at }) => new Date(at) >= since);
+    const wanted = changes.filter((change) => !isOlder(change));
     found.push(...wanted);
     before = changes.at(-1)?.id;
     if (changes.length < size || wanted.length < changes.length || found.length >= limit) return found;
   }
+}
+
+/** "change 17": that one is not older than itself. */
+function olderThan(since: string | undefined): (change: ChangeSummaryView) => boolean {
+  if (since === undefined) return () => false;
+  const [, number] = /^change (\d+)$/.exec(since) ?? [];
+  if (number !== undefined) return ({ id }) => id < Number(number);
+  return ({ at }) => new Date(at) < new Date(since);
 }
 
 async function conflictError(

@@ -152,6 +152,8 @@ describe("muster history and undo", () => {
     expect(await muster("history profile:gpu")).toMatch(/profile gpu added/);
     expect(await muster("history c018")).not.toMatch(/gpu/);
     expect(await muster("history --since '2 hours ago'")).toMatch(/delivery/);
+    expect(await muster("history --since 'change 2'")).toMatch(/ 2 .*gpu added/);
+    expect(await muster("history --since 'change 2'")).not.toMatch(/delivery/);
     expect(await muster("history profile:cpu")).toMatch(/nothing was changed/);
     expect(
       JSON.parse((await muster("history -o json --limit 1")).split("\n").slice(1, -2).join("\n")),

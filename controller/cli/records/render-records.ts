@@ -13,15 +13,14 @@ const LONGEST_FOLD = 60;
 const SHOWN_VALUES = 3;
 
 /** Field by field: what it is, who says so, and what that overrode. `own` stands for the record itself. */
-export function renderExplained(explained: readonly ExplainedField[], own: string): string {
-  const said = (from: string): string => (from === "node" ? own : `profile ${from}`);
+export function renderExplained(explained: readonly ExplainedField[]): string {
   return renderTable(
     ["FIELD", "VALUE", "FROM", "OVERRODE"],
     explained.map(({ path, value, from, overrode }) => [
       path,
       renderValue(value),
-      said(from),
-      overrode.map((one) => `${renderValue(one.value)} (${said(one.from)})`).join(", "),
+      from,
+      overrode.map((one) => `${renderValue(one.value)} (${one.from})`).join(", "),
     ]),
   );
 }

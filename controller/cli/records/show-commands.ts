@@ -1,7 +1,7 @@
 import { MusterError } from "#proto/contract/muster-error.ts";
 import { foldNodeSet } from "#proto/contract/node-set.ts";
 
-import type { NodeView } from "../../api/rest/schemas.ts";
+import type { NodeList, NodeView } from "../../api/rest/schemas.ts";
 import { type ExplainedField, explainFields } from "../../fields/explain-fields.ts";
 import { renderFieldPath } from "../../fields/field-path.ts";
 import type { Fields, Json } from "../../fields/fields.ts";
@@ -10,7 +10,7 @@ import { openMerger, type Profiles } from "../../fields/merge-fields.ts";
 import type { InventoryRecord } from "../../inventory/changes.ts";
 import type { CliContext } from "../cli-context.ts";
 import { fetchState } from "../changes/commit-changes.ts";
-import { fetchNodes, knownProfile, listOfNames, profileFields } from "./fetch-records.ts";
+import { fetchNodes, knownProfile, listOfNames, namesQuery, profileFields } from "./fetch-records.ts";
 import { resolveTime } from "../changes/resolve-time.ts";
 import { planNodeDiff } from "./plan-node-diff.ts";
 import { planProfileUsers } from "./plan-profile-users.ts";
@@ -45,11 +45,8 @@ interface ShownFields {
 export async function showNodes(context: CliContext, nodeset: string, options: ShowOptions): Promise<number> {
   const names = await resolveNodes(context, nodeset);
   const at = atOf(context, options);
-  const views = new Map<string, NodeView>();
-  // asked one by one and first: what musterd says of a name that does not exist is the error
-  for (const name of at === undefined ? names : []) {
-    views.set(name, await context.api.get<NodeView>(`/nodes/${encodeURIComponent(name)}`));
-  }
+  // first: what musterd says of a name that does not exist is the error
+  const views = at === undefined ? await fetchViews(context, names) : new Map<string, NodeView>();
   const state = await fetchNodes(context, names, queryOf(options, at));
   const records = new Map(state.nodes.map((record) => [record.name, record]));
   const profiles = profileFields(state);
@@ -81,7 +78,7 @@ export async function showNodes(context: CliContext, nodeset: string, options: S
               ["name", name],
               ["revision", String(record.revision)],
             ]);
-          return `${title}\n${renderExplained(explained, "node")}`;
+          return `${title}\n${renderExplained(explained)}`;
         }
         if (view === undefined) return `${head ?? ""}\n${renderLeaves(leavesOf(fields))}`;
         const rest = leavesOf(fields).filter(({ path }) => !isSummarised(path));
@@ -91,6 +88,21 @@ export async function showNodes(context: CliContext, nodeset: string, options: S
       .join("\n"),
   );
   return 0;
+}
+
+/** What musterd knows of nodes, by name. A list leaves the kernel's log of a failed boot out: those are asked for one by one. */
+async function fetchViews(
+  { api }: CliContext,
+  names: readonly string[],
+): Promise<ReadonlyMap<string, NodeView>> {
+  const ask = (name: string): Promise<NodeView> => api.get<NodeView>(`/nodes/${encodeURIComponent(name)}`);
+  const [first, ...more] = names;
+  if (first !== undefined && more.length === 0) return new Map([[first, await ask(first)]]);
+  const { nodes } = await api.get<NodeList>("/nodes", namesQuery("names", names));
+  const views = new Map(nodes.map((view) => [view.name, view]));
+  for (const name of names)
+    if (views.get(name)?.status.failure !== undefined) views.set(name, await ask(name));
+  return views;
 }
 
 /** `muster profile show`. One profile is an object in JSON, several are a list. */
@@ -122,8 +134,7 @@ export async function showProfiles(
           ["revision", revision === undefined ? undefined : String(revision)],
           ["as of", at === undefined ? undefined : renderTime(at)],
         ]);
-        const fields =
-          explained === undefined ? renderLeaves(leavesOf(written)) : renderExplained(explained, "itself");
+        const fields = explained === undefined ? renderLeaves(leavesOf(written)) : renderExplained(explained);
         return `${head}\n${fields}`;
       })
       .join("\n"),
@@ -186,15 +197,12 @@ export async function diffNodes(
   return differences.length === 0 ? 0 : 1;
 }
 
-function shownFields(
-  { name, fields }: InventoryRecord,
-  profiles: Profiles,
-  { explain }: ShowOptions,
-): ShownFields {
+function shownFields(record: InventoryRecord, profiles: Profiles, { explain }: ShowOptions): ShownFields {
+  const { fields } = record;
   return {
     fields: openMerger(profiles).merge(fields),
     written: fields,
-    ...(explain === true ? { explained: explainFields(name, fields, profiles) } : {}),
+    ...(explain === true ? { explained: explainFields(record, profiles) } : {}),
   };
 }
 
