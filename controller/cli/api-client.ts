@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
+import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
-import { type PeerCertificate, connect as tlsConnect } from "node:tls";
-
-import type { Dispatcher } from "undici";
+import type { PeerCertificate } from "node:tls";
 
 import {
   ERROR_MEANINGS,
@@ -13,6 +12,7 @@ import {
 } from "#proto/contract/muster-error.ts";
 
 import type { BlobView } from "../api/rest/schemas.ts";
+import { CONNECT_DEADLINE_MS, openHttp, type HttpRequest, type OpenHttp, readText } from "./open-http.ts";
 
 /** Where the controller is and how to prove who asks. */
 export type ApiAddress =
@@ -46,41 +46,35 @@ export interface ApiClient extends AsyncDisposable {
 
 /** A controller that does not answer a request within this is not reachable for a person at a prompt. */
 const ANSWER_DEADLINE_MS = 90_000;
-const CONNECT_DEADLINE_MS = 10_000;
 
 /** Opens the client. Nothing is looked for, loaded or connected before the first request. */
 export function openApiClient(locate: () => Promise<ApiAddress>): ApiClient {
   let opened: Promise<Connection> | undefined;
   const connection = (): Promise<Connection> => (opened ??= locate().then(openConnection));
-  const exchange = async (
-    options: Pick<Dispatcher.RequestOptions, "method" | "body"> & {
-      path: string;
-      query?: Query;
-      type?: string;
-    },
-    limits: { readonly answerMs: number; readonly signal?: AbortSignal },
-  ): Promise<Dispatcher.ResponseData> => {
-    const { dispatcher, origin, headers, address } = await connection();
+  const exchange = async ({
+    type,
+    query = {},
+    ...request
+  }: Omit<HttpRequest, "headers"> & {
+    readonly query?: Query;
+    readonly type?: string;
+  }): Promise<IncomingMessage> => {
+    const { http, headers, address } = await connection();
     try {
-      const response = await dispatcher.request({
-        origin,
-        method: options.method,
-        path: withQuery(`/api/v1${options.path}`, options.query ?? {}),
-        headers: { ...headers, ...(options.type === undefined ? {} : { "content-type": options.type }) },
-        body: options.body ?? null,
-        headersTimeout: limits.answerMs,
-        bodyTimeout: limits.answerMs,
-        ...(limits.signal === undefined ? {} : { signal: limits.signal }),
+      const response = await http.request({
+        ...request,
+        path: withQuery(`/api/v1${request.path}`, query),
+        headers: { ...headers, ...(type === undefined ? {} : { "content-type": type }) },
       });
-      if (response.statusCode < 400) return response;
+      if ((response.statusCode ?? 0) < 400) return response;
       throw await readRefusal(response);
     } catch (error) {
       throw error instanceof MusterError ? error : unreachable(address, error);
     }
   };
-  const parsed = async <T>(response: Dispatcher.ResponseData): Promise<T> => {
+  const parsed = async <T>(response: IncomingMessage): Promise<T> => {
     try {
-      const text = await response.body.text();
+      const text = await readText(response);
       return (text === "" ? null : JSON.parse(text)) as T;
     } catch (error) {
       throw unreachable((await connection()).address, error);
@@ -88,64 +82,51 @@ export function openApiClient(locate: () => Promise<ApiAddress>): ApiClient {
   };
   return {
     get: async (path, query = {}) =>
-      parsed(await exchange({ method: "GET", path, query }, { answerMs: ANSWER_DEADLINE_MS })),
+      parsed(await exchange({ method: "GET", path, query, silenceMs: ANSWER_DEADLINE_MS })),
     send: async (method, path, body, query = {}) =>
       parsed(
-        await exchange(
-          body === undefined
-            ? { method, path, query }
-            : { method, path, query, body: JSON.stringify(body), type: "application/json" },
-          { answerMs: ANSWER_DEADLINE_MS },
-        ),
+        await exchange({
+          ...{ method, path, query, silenceMs: ANSWER_DEADLINE_MS },
+          ...(body === undefined ? {} : { body: JSON.stringify(body), type: "application/json" }),
+        }),
       ),
-    upload: async (content, digest, signal) =>
+    upload: async (body, digest, signal) =>
       parsed(
-        await exchange(
-          {
-            method: "PUT",
-            path: "/blobs",
-            query: { digest },
-            body: content,
-            type: "application/octet-stream",
-          },
+        await exchange({
+          ...{ method: "PUT", path: "/blobs", query: { digest }, body, type: "application/octet-stream" },
           // the answer comes when the disk has it all
-          { answerMs: 600_000, signal },
-        ),
+          ...{ silenceMs: 600_000, signal },
+        }),
       ),
     follow: (path, query, signal) =>
-      followLines(() => exchange({ method: "GET", path, query }, { answerMs: 0, signal }), signal),
+      followLines(() => exchange({ method: "GET", path, query, signal }), signal),
     sendAndFollow: (path, body, signal) =>
       followLines(
         () =>
-          exchange(
-            { method: "POST", path, body: JSON.stringify(body), type: "application/json" },
-            { answerMs: 0, signal },
-          ),
+          exchange({
+            ...{ method: "POST", path, body: JSON.stringify(body), type: "application/json" },
+            signal,
+          }),
         signal,
       ),
     [Symbol.asyncDispose]: async () => {
       const open = await opened?.catch(() => undefined);
-      await open?.dispatcher.destroy();
+      open?.http.close();
     },
   };
 }
 
 interface Connection {
   readonly address: ApiAddress;
-  readonly dispatcher: Dispatcher;
-  readonly origin: string;
+  readonly http: OpenHttp;
   readonly headers: Readonly<Record<string, string>>;
 }
 
 async function openConnection(address: ApiAddress): Promise<Connection> {
-  // undici takes 80 ms to load: commands that need no controller do without it
-  const { Agent } = await import("./http-agent.ts");
   if (address.by === "socket") {
-    const connect = { socketPath: address.path, timeout: CONNECT_DEADLINE_MS };
     return {
       address,
-      dispatcher: new Agent({ connect }),
-      origin: "http://musterd",
+      http: openHttp({ socketPath: address.path }),
       headers: { "muster-user": address.user },
     };
   }
@@ -153,8 +134,7 @@ async function openConnection(address: ApiAddress): Promise<Connection> {
   const ca = caFingerprint === undefined ? undefined : await fetchAuthority(url, caFingerprint);
   return {
     address,
-    dispatcher: new Agent({ connect: { timeout: CONNECT_DEADLINE_MS, ...(ca === undefined ? {} : { ca }) } }),
-    origin: url.origin,
+    http: openHttp({ url, ...(ca === undefined ? {} : { ca }) }),
     headers: { authorization: `Bearer ${token}` },
   };
 }
@@ -163,9 +143,11 @@ async function openConnection(address: ApiAddress): Promise<Connection> {
  * The certificate with this fingerprint from the chain the controller shows, as PEM. Nothing is sent on this
  * first connection; the second one then verifies the controller against exactly that authority.
  */
-function fetchAuthority(url: URL, fingerprint: string): Promise<string> {
+async function fetchAuthority(url: URL, fingerprint: string): Promise<string> {
+  // 16 ms that a command at the controller itself does without
+  const { connect } = await import("node:tls");
   const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const socket = tlsConnect({
+  const socket = connect({
     host: url.hostname,
     port: Number(url.port === "" ? 443 : url.port),
     servername: /^[\d.]+$/.test(url.hostname) ? "" : url.hostname,
@@ -206,11 +188,11 @@ function chainOf(certificate: PeerCertificate): readonly Buffer[] {
 }
 
 async function* followLines<T>(
-  request: () => Promise<Dispatcher.ResponseData>,
+  request: () => Promise<IncomingMessage>,
   signal: AbortSignal,
 ): AsyncGenerator<T> {
   try {
-    const { body } = await request();
+    const body = await request();
     body.setEncoding("utf8");
     let rest = "";
     for await (const chunk of body) {
@@ -224,8 +206,8 @@ async function* followLines<T>(
 }
 
 /** The controller's own words, when it said any. */
-async function readRefusal(response: Dispatcher.ResponseData): Promise<MusterError> {
-  const text = await response.body.text();
+async function readRefusal(response: IncomingMessage): Promise<MusterError> {
+  const text = await readText(response);
   const error = refusalOf(text);
   if (error === undefined) {
     return new MusterError({
