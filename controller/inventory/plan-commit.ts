@@ -262,7 +262,7 @@ function* planDelta(
     }
   }
   problems.push(...check.problems());
-  return { profiles, nodes, claims: planClaims(base, nodes, problems) };
+  return { profiles, nodes, claims: yield* planClaims(base, nodes, problems) };
 }
 
 /** Looks for what is wrong with nodes as they will be; what was wrong with one before is no reason to refuse the change. */
@@ -298,17 +298,18 @@ function openEffectiveCheck(base: InventoryFacts): {
   };
 }
 
-function planClaims(
+function* planClaims(
   base: InventoryFacts,
   nodes: ReadonlyMap<string, NodeEntry | undefined>,
   problems: ChangeProblem[],
-): ReadonlyMap<string, Claim | undefined> {
+): Generator<void, ReadonlyMap<string, Claim | undefined>> {
   const claims = new Map<string, Claim | undefined>();
   for (const name of nodes.keys()) {
     for (const claim of base.findNode(name)?.claims ?? []) {
       const key = claimKey(claim);
       if (base.findClaim(key)?.owner === name) claims.set(key, undefined);
     }
+    yield;
   }
   for (const entry of nodes.values()) {
     for (const claim of entry?.claims ?? []) {
@@ -317,6 +318,7 @@ function planClaims(
       if (other === undefined) claims.set(key, claim);
       else if (problems.length < MOST_FINDINGS) problems.push(claimProblem(claim, other));
     }
+    yield;
   }
   return claims;
 }
