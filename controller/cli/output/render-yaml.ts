@@ -1,4 +1,4 @@
-// Loaded lazily as a file of ours, for the reason given in http-agent.ts.
+// Loaded lazily as a file of ours: of a CommonJS package loaded by import() a bundle keeps only the default export.
 import { stringify } from "yaml";
 
 /** Data as YAML, without anchors: what people read and paste. */
