@@ -69,11 +69,16 @@ function textOfItem(
 function putAt(fields: Record<string, Json>, path: FieldPath, value: Json): void {
   let at = fields;
   for (const part of path.slice(0, -1)) {
-    const known = at[part];
+    const known = Object.hasOwn(at, part) ? at[part] : undefined;
     const next = typeof known === "object" && known !== null ? (known as Record<string, Json>) : {};
-    at[part] = next;
+    putOwn(at, part, next);
     at = next;
   }
   const last = path.at(-1);
-  if (last !== undefined) at[last] = value;
+  if (last !== undefined) putOwn(at, last, value);
+}
+
+/** Also where the file has a device or a tag "__proto__", which is refused with the other names that are none. */
+function putOwn(fields: Record<string, Json>, word: string | number, value: Json): void {
+  Object.defineProperty(fields, word, { value, enumerable: true, writable: true, configurable: true });
 }

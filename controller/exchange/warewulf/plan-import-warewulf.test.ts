@@ -236,3 +236,18 @@ test("10,000 nodes are read in seconds", () => {
   expect([records.length, findings]).toEqual([10_001, []]);
   expect(performance.now() - start).toBeLessThan(30_000);
 });
+
+test.each([
+  ["constructor: x", "left constructor: it is not a key of Warewulf"],
+  ["toString: x", "left toString: it is not a key of Warewulf"],
+  ["__proto__: x", "left __proto__: it is not a key of Warewulf"],
+  ["__proto__: {a: b}", "left __proto__: it is not a key of Warewulf"],
+  [
+    "network devices: {__proto__: {mtu: 1500}}",
+    'left devices.__proto__: "__proto__" is not the name of a device',
+  ],
+  ["tags: {__proto__: x}", 'left tags: "__proto__" is not a tag: letters, digits and ._/- only'],
+])("%s is told of, whatever JavaScript makes of the word", (line, said) => {
+  expect(importNode(line)).toEqual({ fields: {}, said: [said], findings: [] });
+  expect(({} as { mtu?: unknown }).mtu).toBeUndefined();
+});

@@ -50,18 +50,21 @@ test("a file that cannot be read is told with its place", () => {
   expect(planSiteConfig("ipaddr: [").findings.map(({ line }) => line)).toEqual([1]);
 });
 
-test("keys that Warewulf never had are listed too", () => {
-  const { items } = planSiteConfig("ipaddr: 10.1.2.3/24\ncolour: red\n");
-  expect(items).toEqual([
-    {
-      line: 2,
-      column: 9,
-      kind: "file",
-      name: "",
-      key: "colour",
-      value: "red",
-      outcome: "left",
-      why: "it is not a key of Warewulf",
-    },
-  ]);
-});
+test.each(["colour", "constructor", "__proto__"])(
+  "keys that Warewulf never had are listed too: %s",
+  (key) => {
+    const { items } = planSiteConfig(`ipaddr: 10.1.2.3/24\n${key}: red\n`);
+    expect(items).toEqual([
+      {
+        line: 2,
+        column: key.length + 3,
+        kind: "file",
+        name: "",
+        key,
+        value: "red",
+        outcome: "left",
+        why: "it is not a key of Warewulf",
+      },
+    ]);
+  },
+);

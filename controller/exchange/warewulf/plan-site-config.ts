@@ -134,8 +134,8 @@ const SOURCES: Readonly<Record<string, string>> = {
 function reasonFor(key: string): string | undefined {
   const words = key.replace(/\[.*$/, "").split(".");
   for (let length = words.length; length > 0; length--) {
-    const reason = REASONS[words.slice(0, length).join(".")];
-    if (reason !== undefined) return reason;
+    const first = words.slice(0, length).join(".");
+    if (Object.hasOwn(REASONS, first)) return REASONS[first];
   }
   return undefined;
 }

@@ -40,7 +40,7 @@ function readKeys(
       pattern: joined(above.pattern, any === undefined ? word : "*"),
       names: any === undefined ? above.names : [...above.names, word],
     };
-    const special = SPECIAL_KEYS[way.pattern];
+    const special = SPECIAL_KEYS.get(way.pattern);
     const next = any ?? level.below.get(word);
     if (special !== undefined) special(reading, way.key, entry, way.names);
     else if (next === undefined) {

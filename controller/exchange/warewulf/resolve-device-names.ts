@@ -50,7 +50,7 @@ function findDevice(places: readonly Devices[], wanted: string): string | undefi
   for (const devices of places) {
     const byInterface = Object.keys(devices).find((name) => devices[name]?.interface === wanted);
     if (byInterface !== undefined) return byInterface;
-    if (devices[wanted] !== undefined) return wanted;
+    if (Object.hasOwn(devices, wanted)) return wanted;
   }
   return undefined;
 }

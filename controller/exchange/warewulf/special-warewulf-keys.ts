@@ -34,8 +34,7 @@ const DEVICE_ADDRESS6: SpecialKey = (reading, key, entry, [device = ""]) => {
   readDeviceAddress6(reading, key, entry, device);
 };
 
-/** Keys that are not carried over word by word, by their way in nodes.conf. */
-export const SPECIAL_KEYS: Readonly<Record<string, SpecialKey>> = {
+const SPECIAL: Readonly<Record<string, SpecialKey>> = {
   disabled: OBSOLETE,
   "asset key": ONLY_NODES("asset key"),
   discoverable: ONLY_NODES("discoverable"),
@@ -101,3 +100,6 @@ export const SPECIAL_KEYS: Readonly<Record<string, SpecialKey>> = {
     }
   },
 };
+
+/** Keys that are not carried over word by word, by their way in nodes.conf. */
+export const SPECIAL_KEYS: ReadonlyMap<string, SpecialKey> = new Map(Object.entries(SPECIAL));
