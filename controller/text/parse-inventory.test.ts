@@ -162,6 +162,16 @@ profile:
     ["a list", "- a\n", ["site.yaml:1:1: is not an inventory; write `nodes:` and, below it, NAME: FIELDS"]],
     ["an empty map", "{}\n", ["site.yaml:1:1: holds neither profiles nor nodes"]],
     [
+      "a list of nodes that was cut off, which is not the list of none",
+      "nodes:\n",
+      ["site.yaml:1:1: nodes: is empty; write `nodes: {}` for no nodes"],
+    ],
+    [
+      "records at the top",
+      "c001: {}\n",
+      ["site.yaml:1:1: c001: is neither profiles nor nodes; write records below `nodes:` or `profiles:`"],
+    ],
+    [
       "a second document",
       "nodes: {}\n---\nnodes: {}\n",
       ["site.yaml:2:1: a second document begins here; put everything into one: without lines of ---"],

@@ -137,7 +137,11 @@ function readSection(
   records: FieldsRecord[],
   findings: PathFinding[],
 ): void {
-  if (section === null || section === undefined) return;
+  if (section === null || section === undefined) {
+    // What is left of a text that was cut off must not delete every node with --prune.
+    findings.push({ path: [key], part: "key", what: "is empty", fix: `write \`${key}: {}\` for no ${key}` });
+    return;
+  }
   if (!isPlain(section)) {
     findings.push({ path: [key], what: `must be a map of ${key}`, fix: "write NAME: FIELDS below it" });
     return;
@@ -218,7 +222,7 @@ function unknownSection(key: string): PathFinding {
     path: [key],
     part: "key",
     what: "is neither profiles nor nodes",
-    ...(meant === undefined ? {} : { fix: `did you mean ${meant}?` }),
+    fix: meant === undefined ? "write records below `nodes:` or `profiles:`" : `did you mean ${meant}?`,
   };
 }
 

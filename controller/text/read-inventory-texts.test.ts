@@ -46,6 +46,13 @@ describe("texts", () => {
     expect(chunks).toBe(33);
   });
 
+  it("come from a device or a pipe, to the limit as well", async () => {
+    const [large] = await readInventoryTexts("/dev/zero", { input: input() });
+    expect(renderTextFindings(large?.findings ?? [])).toEqual([
+      expect.stringMatching(/^\/dev\/zero:1:1: has 32 MiB/),
+    ]);
+  });
+
   it("come from a directory: each file is a record, and everything wrong in all of them is found", async () => {
     await mkdir(join(directory, "nodes"));
     await mkdir(join(directory, "profiles"));

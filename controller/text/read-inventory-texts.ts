@@ -1,3 +1,4 @@
+import { createReadStream } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -71,9 +72,11 @@ async function readDirectory(path: string, { progress }: TextSource): Promise<re
 
 async function readText(path: string, of?: RecordName): Promise<ParsedText> {
   try {
-    const { size } = await stat(path);
-    if (size > MAX_TEXT_BYTES) return refused(path, tooLong(size), TOO_LONG_FIX);
-    return parsed(path, await readFile(path), of);
+    const about = await stat(path);
+    if (about.size > MAX_TEXT_BYTES) return refused(path, tooLong(about.size), TOO_LONG_FIX);
+    // a pipe or a device does not say how much is to come
+    const bytes = about.isFile() ? readFile(path) : readInput(createReadStream(path));
+    return parsed(path, await bytes, of);
   } catch (error) {
     throw unreadable(path, error);
   }

@@ -124,6 +124,8 @@ const oddText = fc.oneof(
       "~",
       "null",
       "yes",
+      "E0",
+      "e+1",
       "No",
       "on",
       "true",

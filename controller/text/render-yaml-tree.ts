@@ -52,8 +52,11 @@ const ADDRESS = /^\d{1,3}(?:\.\d{1,3}){3}(?:\/\d{1,2})?$/;
 const NEGATED = /^~[A-Za-z][\w.-]*$/;
 /** Also "52:54:00:00:00:01", which YAML 1.1 reads as a number to the base 60; all are quoted, so that they look alike. */
 const MAC = /^[0-9a-f]{2}(?::[0-9a-f]{2})+$/i;
-/** Words that some YAML reads as no text, whatever their case. YAML 1.1: yaml.org/type/bool.html. */
-const RESERVED = /^(?:y|n|yes|no|on|off|true|false|null)$/i;
+/**
+ * Words that some YAML reads as no text, whatever their case. YAML 1.1: yaml.org/type/bool.html; "e0" is a number without digits to the
+ * yaml package when it reads 1.1.
+ */
+const RESERVED = /^(?:y|n|yes|no|on|off|true|false|null|e[+-]?\d+)$/i;
 /** Longer keys would have to be written with "?" (YAML 1.2, 7.4.2: 1024 characters). Longer texts are no words. */
 const LONGEST_PLAIN = 500;
 
