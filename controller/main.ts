@@ -52,6 +52,7 @@ import { openDirectives } from "./sessions/open-directives.ts";
 import { keepLogs } from "./sessions/keep-logs.ts";
 import { serveProvisioning } from "./sessions/serve-provisioning.ts";
 import { serveSession } from "./sessions/serve-session.ts";
+import { followInventory } from "./sessions/follow-inventory.ts";
 import { trackFleet } from "./sessions/track-fleet.ts";
 
 /** What the operating system tells this program: read here and nowhere else. */
@@ -162,6 +163,8 @@ async function runController(
       abandonAfterMs: (config.boot.giveUpAfterSeconds + ABANDON_MARGIN_SECONDS) * 1000,
     }),
   );
+  // Before the hooks, which ask the fleet about the nodes of a change.
+  stack.defer(followInventory(inventory, fleet));
   // What the site runs when something happens.
   const hooks = stack.use(
     await openHooks({

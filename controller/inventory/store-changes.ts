@@ -106,7 +106,9 @@ export async function greatestRevisions(
   names: readonly string[],
 ): Promise<ReadonlyMap<string, number>> {
   const found = new Map<string, number>();
+  const pause = takeTurns();
   for (const part of chunksOf(names, ROWS_PER_STATEMENT)) {
+    await pause();
     for (const column of ["name", "renamed_to"] as const) {
       const rows = await reader
         .selectFrom("changes")

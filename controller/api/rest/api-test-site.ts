@@ -35,7 +35,6 @@ export interface TestSite extends AsyncDisposable {
   happen(event: Omit<MusterEvent, "id" | "at">): void;
   /** Puts a machine into the list of those waiting. */
   wait(claimCode: string, mac: string): Promise<PendingMachine>;
-  readonly forgotten: string[];
   /** Nodes that answered that they restart. */
   readonly restarted: string[];
   /** What each node answers to a directive; a node without an entry has no session. */
@@ -56,7 +55,6 @@ export async function openTestSite(now: () => Date = () => TEST_NOW): Promise<Te
   const boots: BootRecord[] = [];
   const events: MusterEvent[] = [];
   const findings: Finding[] = [];
-  const forgotten: string[] = [];
   const restarted: string[] = [];
   const answers: TestSite["answers"] = new Map();
   const nobody = openDirectives();
@@ -107,7 +105,7 @@ export async function openTestSite(now: () => Date = () => TEST_NOW): Promise<Te
     sessionReady: ignore,
     sessionClosed: ignore,
     restartAnswered: (node) => void restarted.push(node),
-    forget: (node) => void forgotten.push(node),
+    forget: () => undefined,
     statusOf: (node: NodeName) => statuses.get(node) ?? { node, state: "new" },
     onChange: () => ignore,
   };
@@ -133,7 +131,6 @@ export async function openTestSite(now: () => Date = () => TEST_NOW): Promise<Te
     findings,
     logs,
     happen,
-    forgotten,
     restarted,
     answers,
     wait: (claimCode, mac) => {

@@ -168,18 +168,6 @@ describe("changes", () => {
     });
   });
 
-  it("make the fleet forget nodes that are gone or called something else", async () => {
-    await post({ changes: [added("node", "c1", {}), added("node", "c2", {}), added("node", "c3", {})] });
-    await post({
-      changes: [
-        { kind: "node", name: "c1", revision: 1, fields: null },
-        { kind: "node", name: "c2", revision: 1, fields: {}, renameTo: "c9" },
-        { kind: "node", name: "c3", revision: 1, fields: { comment: "x" } },
-      ],
-    });
-    expect(site.forgotten).toEqual(["c1", "c2"]);
-  });
-
   it("for another revision are refused with both versions, and nothing is changed", async () => {
     await post({ changes: [added("node", "c1", { comment: "theirs" }), added("node", "c2", {})] });
     const stale = { kind: "node", name: "c1", revision: 7, fields: { comment: "mine" } };

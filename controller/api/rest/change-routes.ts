@@ -1,7 +1,5 @@
 import { Type } from "typebox";
 
-import type { NodeName } from "#proto/contract/node-name.ts";
-
 import type { Fields } from "../../fields/fields.ts";
 import { redactSecrets } from "../../fields/keep-secrets.ts";
 import type { ChangeDetails, ChangeSummary, RecordChange, RecordedEffect } from "../../inventory/changes.ts";
@@ -54,12 +52,6 @@ export function addChangeRoutes(api: TypedApi, deps: ApiDependencies): void {
         reason === undefined ? author : { ...author, reason },
         { dryRun, overlays },
       );
-      if (!dryRun) {
-        for (const { kind, name, fields, renameTo = name } of changes) {
-          if (kind === "node" && (fields === undefined || renameTo !== name))
-            deps.fleet.forget(name as NodeName);
-        }
-      }
       reply.serializer(JSON.stringify);
       return {
         ...(id === undefined ? {} : { id }),

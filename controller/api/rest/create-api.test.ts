@@ -177,7 +177,7 @@ describe("nodes", () => {
     });
     expect(await ask("DELETE", "/nodes?names=c[001-003]")).toMatchObject({ status: 404 });
     expect(await ask("DELETE", "/nodes?names=c001")).toEqual({ status: 204, body: null });
-    expect(site.forgotten).toEqual(["c001"]);
+    expect(await ask("GET", "/nodes/c001")).toMatchObject({ status: 404 });
   });
 });
 

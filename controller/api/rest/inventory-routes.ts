@@ -10,6 +10,7 @@ import { InventoryQuery, InventoryView, RecordView } from "./inventory-schemas.t
 import { requestInvalid, unknownChange } from "./request-error.ts";
 import { NameParam, REFUSALS } from "./schemas.ts";
 import { resolveNodeSet, selectNodes } from "./select-node-set.ts";
+import { presentEach, sendLists } from "./send-lists.ts";
 import type { TypedApi } from "./typed-api.ts";
 
 const SecretsQuery = Type.Object({ secrets: InventoryQuery.properties.secrets });
@@ -28,14 +29,13 @@ export function addInventoryRoutes(api: TypedApi, deps: ApiDependencies): void {
     },
     async ({ query: { nodes, at, secrets = false } }, reply) => {
       const state = at === undefined ? await inventory.listRecords() : await stateAt(deps, at);
-      // The schema's serializer looks at each key of 10,000 records; there is nothing in them that it could leave out.
-      reply.serializer(JSON.stringify);
       const chosen =
         nodes === undefined ? state.nodes : selectNodes(state.nodes, await resolveNodeSet(deps, nodes));
-      return {
-        nodes: chosen.map((record) => presentRecord(record, secrets)),
-        profiles: state.profiles.map((record) => presentRecord(record, secrets)),
-      };
+      const present = (record: InventoryRecord): RecordView => presentRecord(record, secrets);
+      return sendLists(reply, {
+        nodes: presentEach(chosen, present),
+        profiles: presentEach(state.profiles, present),
+      });
     },
   );
 

@@ -45,7 +45,12 @@ export function addNodeRoutes(api: TypedApi, deps: ApiDependencies): void {
   api.get(
     "/api/v1/nodes",
     { schema: { summary: "List nodes", querystring: ListQuery, response: { 200: NodeList, ...REFUSALS } } },
-    async ({ query }) => ({ nodes: (await chooseNodes(deps, query)).map(inList) }),
+    async ({ query }, reply) => {
+      const chosen = await chooseNodes(deps, query);
+      // The schema's serializer looks at each key of 10,000 nodes, and nobody is served meanwhile: 300 ms instead of 60.
+      reply.serializer(JSON.stringify);
+      return { nodes: chosen.map(inList) };
+    },
   );
 
   api.get(
@@ -117,9 +122,8 @@ export function addNodeRoutes(api: TypedApi, deps: ApiDependencies): void {
     },
     async ({ query, author }, reply) => {
       const chosen = await selectNodeSet(deps, query.names);
-      await deleteNodes(
-        deps,
-        chosen.map((node) => node.name),
+      await inventory.deleteNodes(
+        chosen.map(({ name }) => name),
         author,
       );
       return reply.code(204).send(null);
@@ -157,7 +161,7 @@ export function addNodeRoutes(api: TypedApi, deps: ApiDependencies): void {
     { schema: { summary: "Delete one node", params: NameParam, response: { 204: Nothing, ...REFUSALS } } },
     async ({ params, author }, reply) => {
       const node = await knownNode(deps, params.name);
-      await deleteNodes(deps, [node.name], author);
+      await inventory.deleteNodes([node.name], author);
       return reply.code(204).send(null);
     },
   );
@@ -234,11 +238,6 @@ async function nodesNamed(
 ): Promise<readonly Node[]> {
   const found = await Promise.all(names.map(async ({ name }) => inventory.findNode(name)));
   return found.flatMap((node) => node ?? []);
-}
-
-async function deleteNodes(deps: ApiDependencies, names: readonly NodeName[], author: Author): Promise<void> {
-  await deps.inventory.deleteNodes(names, author);
-  for (const name of names) deps.fleet.forget(name);
 }
 
 function staleRevision(deps: ApiDependencies, node: Node, update: Update): RequestError {
