@@ -57,6 +57,24 @@ function planned(
 }
 
 describe("nodes", () => {
+  it("that are new take from the profile default, as others that are added, unless the file says their profiles", () => {
+    const state = stateOf({ c003: {} }, { default: { devices: { eno1: { mtu: 9000 } } }, gpu: {} });
+    expect(
+      planned(
+        [
+          node("c001", set("devices.*.mtu", 9000), set("tags.a", "1")),
+          node("c002", set("profiles", ["gpu"], true)),
+          node("c003", set("tags.a", "1")),
+        ],
+        state,
+      ).changes,
+    ).toEqual([
+      'node c001 0 {"profiles":["default"],"tags":{"a":"1"}}',
+      'node c002 0 {"profiles":["gpu"]}',
+      'node c003 7 {"tags":{"a":"1"}}',
+    ]);
+  });
+
   it("that are new get the device that was named, those that are there keep everything else", () => {
     const state = stateOf({ c002: { comment: "mine", devices: { ib0: { mtu: 2044 } }, tags: { a: "1" } } });
     expect(

@@ -4,8 +4,8 @@ import type { NodeName } from "#proto/contract/node-name.ts";
 import type { ConfigFinding } from "../config/config-finding.ts";
 import { bootDeviceOf } from "../fields/effective-node.ts";
 import { isPlain, type Plain } from "../fields/field-tree.ts";
-import type { Fields, Json } from "../fields/fields.ts";
-import { type FieldsMerger, openMerger } from "../fields/merge-fields.ts";
+import { DEFAULT_PROFILE, type Fields, type Json } from "../fields/fields.ts";
+import { type FieldsMerger, openMerger, type Profiles } from "../fields/merge-fields.ts";
 import { validateFields } from "../fields/validate-fields.ts";
 import type { InventoryState, RecordChange } from "../inventory/changes.ts";
 import { findClashes } from "./find-clashes.ts";
@@ -49,7 +49,7 @@ export function planImport(file: ImportedFile, state: InventoryState, options: I
   const findings: ConfigFinding[] = [...file.findings];
   const leftOver: ConfigFinding[] = [...file.leftOver];
   const planned = file.nodes.map((node): PlannedNode => {
-    const { fields = {}, revision = 0 } = existing.get(node.name) ?? {};
+    const { fields, revision } = existing.get(node.name) ?? { fields: startOf(node, profiles), revision: 0 };
     const settings = chooseSettings(node, fields, merger.merge(fields), options, leftOver);
     const wanted = settings.reduce<Plain>((plain, one) => withSetting(plain, one), fields as Plain);
     const checked = validateFields("node", wanted, "");
@@ -81,6 +81,12 @@ export function planImport(file: ImportedFile, state: InventoryState, options: I
     findings,
     leftOver,
   };
+}
+
+/** As with `muster node add`: a node whose profiles nobody says takes from the profile "default", when there is one. */
+function startOf({ settings }: ImportedNode, profiles: Profiles): Fields {
+  const isGiven = settings.some(({ path }) => path[0] === "profiles");
+  return !isGiven && profiles.has(DEFAULT_PROFILE) ? { profiles: [DEFAULT_PROFILE] } : {};
 }
 
 /** The settings that say something new, each with the device it is about. */
