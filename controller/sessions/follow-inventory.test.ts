@@ -50,12 +50,12 @@ async function openSite() {
   fleet.sessionOpened(C1, session, NOW);
   fleet.sessionReady(C1, { bootId: "b1", uptimeMs: 1, stages: [] }, NOW);
   fleet.alerted(C1, { kind: "impostor", what: "two of them", at: NOW });
-  return { stack, inventory, fleet };
+  return { inventory, fleet, [Symbol.asyncDispose]: async () => stack.disposeAsync() };
 }
 
 test("a node that is deleted is new to the fleet before anybody else hears of the change", async () => {
-  const { stack, inventory, fleet } = await openSite();
-  await using _site = stack;
+  await using site = await openSite();
+  const { inventory, fleet } = site;
   expect(fleet.statusOf(C1).state).toBe("ready");
   const heard: unknown[] = [];
   inventory.onCommitted(() => heard.push(fleet.statusOf(C1)));
@@ -64,8 +64,8 @@ test("a node that is deleted is new to the fleet before anybody else hears of th
 });
 
 test("an alert follows its node to its new name, and nothing is left under the old one", async () => {
-  const { stack, inventory, fleet } = await openSite();
-  await using _site = stack;
+  await using site = await openSite();
+  const { inventory, fleet } = site;
   await inventory.commit([{ kind: "node", name: C1, revision: 1, fields: {}, renameTo: LOGIN }], ROOT);
   expect(fleet.statusOf(C1)).toEqual({ node: C1, state: "new" });
   expect(fleet.statusOf(LOGIN)).toEqual({
@@ -75,8 +75,8 @@ test("an alert follows its node to its new name, and nothing is left under the o
 });
 
 test("a node whose fields change keeps its state", async () => {
-  const { stack, inventory, fleet } = await openSite();
-  await using _site = stack;
+  await using site = await openSite();
+  const { inventory, fleet } = site;
   await inventory.commit([{ kind: "node", name: C1, revision: 1, fields: { comment: "x" } }], ROOT);
   expect(fleet.statusOf(C1).state).toBe("ready");
 });
