@@ -2,7 +2,12 @@ import { Type } from "typebox";
 
 import type { Fields } from "../../fields/fields.ts";
 import { redactSecrets } from "../../fields/keep-secrets.ts";
-import type { ChangeDetails, ChangeSummary, RecordChange, RecordedEffect } from "../../inventory/changes.ts";
+import type {
+  ChangeSummary,
+  InventoryRecord,
+  RecordChange,
+  RecordedEffect,
+} from "../../inventory/changes.ts";
 import type { ApiDependencies } from "./api-dependencies.ts";
 import { presentRecord } from "./inventory-routes.ts";
 import {
@@ -11,10 +16,14 @@ import {
   ChangeList,
   ChangeRequest,
   type ChangeSummaryView,
+  type RecordView,
 } from "./inventory-schemas.ts";
 import { unknownChange } from "./request-error.ts";
 import { REFUSALS } from "./schemas.ts";
+import { presentEach, sendLists } from "./send-lists.ts";
 import type { TypedApi } from "./typed-api.ts";
+
+type EffectView = ChangeDetailsView["effects"][number];
 
 /** A whole inventory of 50,000 nodes fits. */
 const BODY_LIMIT_BYTES = 128 * 1024 * 1024;
@@ -52,11 +61,8 @@ export function addChangeRoutes(api: TypedApi, deps: ApiDependencies): void {
         reason === undefined ? author : { ...author, reason },
         { dryRun, overlays },
       );
-      reply.serializer(JSON.stringify);
-      return {
-        ...(id === undefined ? {} : { id }),
-        records: records.map((record) => presentRecord(record, false)),
-      };
+      const present = (record: InventoryRecord): RecordView => presentRecord(record, false);
+      return sendLists(reply, { records: presentEach(records, present) }, id === undefined ? {} : { id });
     },
   );
 
@@ -103,8 +109,8 @@ export function addChangeRoutes(api: TypedApi, deps: ApiDependencies): void {
     async ({ params: { id }, query: { secrets = false } }, reply) => {
       const change = await inventory.findChange(id);
       if (change === undefined) throw unknownChange(id);
-      reply.serializer(JSON.stringify);
-      return presentChange(change, secrets);
+      const present = (effect: RecordedEffect): EffectView => presentEffect(effect, secrets);
+      return sendLists(reply, { effects: presentEach(change.effects, present) }, presentSummary(change));
     },
   );
 }
@@ -119,16 +125,16 @@ function presentSummary(change: ChangeSummary): ChangeSummaryView {
   };
 }
 
-/** An entry of the history as the API shows it: without secrets unless they were asked for. */
-function presentChange(change: ChangeDetails, withSecrets: boolean): ChangeDetailsView {
+/** What was done to one thing, as the API shows it: without secrets unless they were asked for. */
+function presentEffect(
+  { kind, name, before, after, renamedTo }: RecordedEffect,
+  withSecrets: boolean,
+): EffectView {
   return {
-    ...presentSummary(change),
-    effects: change.effects.map(({ kind, name, before, after, renamedTo }) => ({
-      ...{ kind, name },
-      ...(before === undefined ? {} : { before: presentContent(kind, before, withSecrets) }),
-      ...(after === undefined ? {} : { after: presentContent(kind, after, withSecrets) }),
-      ...(renamedTo === undefined ? {} : { renamedTo }),
-    })),
+    ...{ kind, name },
+    ...(before === undefined ? {} : { before: presentContent(kind, before, withSecrets) }),
+    ...(after === undefined ? {} : { after: presentContent(kind, after, withSecrets) }),
+    ...(renamedTo === undefined ? {} : { renamedTo }),
   };
 }
 

@@ -15,6 +15,7 @@ import {
   NODE_STATE,
   type NodeChanges,
   NodeList,
+  type NodeSummary,
   NodeSummaryList,
   NodesToAdd,
   NodeUpdate,
@@ -24,6 +25,7 @@ import {
   REFUSALS,
 } from "./schemas.ts";
 import { filterNodeSet, selectNodeSet, unknownNodes } from "./select-node-set.ts";
+import { presentEach, sendLists } from "./send-lists.ts";
 import type { TypedApi } from "./typed-api.ts";
 import { validateNodeFields } from "./validate-node-fields.ts";
 
@@ -47,9 +49,7 @@ export function addNodeRoutes(api: TypedApi, deps: ApiDependencies): void {
     { schema: { summary: "List nodes", querystring: ListQuery, response: { 200: NodeList, ...REFUSALS } } },
     async ({ query }, reply) => {
       const chosen = await chooseNodes(deps, query);
-      // The schema's serializer looks at each key of 10,000 nodes, and nobody is served meanwhile: 300 ms instead of 60.
-      reply.serializer(JSON.stringify);
-      return { nodes: chosen.map(inList) };
+      return sendLists(reply, { nodes: presentEach(chosen, inList) });
     },
   );
 
@@ -62,9 +62,10 @@ export function addNodeRoutes(api: TypedApi, deps: ApiDependencies): void {
         response: { 200: NodeSummaryList, ...REFUSALS },
       },
     },
-    async ({ query }) => {
+    async ({ query }, reply) => {
       const chosen = await chooseNodes(deps, query);
-      return { nodes: chosen.map((node) => presentNodeSummary(node, statusOf(deps, node))) };
+      const summary = (node: Node): NodeSummary => presentNodeSummary(node, statusOf(deps, node));
+      return sendLists(reply, { nodes: presentEach(chosen, summary) });
     },
   );
 
