@@ -114,6 +114,9 @@ describe("planCommit", () => {
     expect(plan(base, [set("node", "c1", kept)]).records[0]?.fields).toEqual({
       bmc: { user: "b", password: "s3cret" },
     });
+    // also where nothing else is different
+    const nothingElse = set("node", "c2", { bmc: { password: "(kept)" } });
+    expect(refusal(() => plan(base, [nothingElse]))).toMatchObject({ code: "request-invalid" });
     expect(refusal(() => plan(base, [set("node", "c2", kept)]))).toMatchObject({
       code: "request-invalid",
       findings: [{ at: "c2: bmc.password" }],

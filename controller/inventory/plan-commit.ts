@@ -173,7 +173,8 @@ function readFields(
 ): Fields | undefined {
   const kept = keepSecrets(fields ?? {}, before?.fields);
   // What is there already may stay, whatever has been learned since of what fields may hold.
-  if (before !== undefined && sameFields(before.fields, kept.fields)) return before.fields;
+  if (before !== undefined && kept.findings.length === 0 && sameFields(before.fields, kept.fields))
+    return before.fields;
   const checked = validateFields(kind, kept.fields, "");
   const findings = [...kept.findings, ...checked.findings];
   for (const finding of findings) {

@@ -44,7 +44,8 @@ export async function applyText(context: CliContext, options: ApplyOptions): Pro
     : await (early ?? fetchState(context));
   const plan = planApply(texts, state, { prune: options.prune === true });
   await refuseFindings(context, plan.findings);
-  tellLeft(context, plan, options);
+  // of a part it is no news that it has not got the rest
+  if (texts.every(({ part }) => part === undefined)) tellLeft(context, plan, options);
   progress.end();
   try {
     return await previewAndCommit(context, { changes: plan.changes, state }, options);

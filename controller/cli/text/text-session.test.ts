@@ -192,6 +192,10 @@ at the next boot: c002; where they are up: muster reboot c002
 [0]
 `);
     expect(await read("part.yaml")).toMatch(/^# muster inventory 1, part: nodes c002\nnodes:\n {2}c002:\n/);
+    expect(await muster("apply -f DIR/part.yaml")).toBe(`$ muster apply -f DIR/part.yaml
+2> nothing to change
+[0]
+`);
     expect(await muster("apply -f DIR/part.yaml --prune")).toBe(`$ muster apply -f DIR/part.yaml --prune
 2> muster: DIR/part.yaml has a part of the inventory alone (nodes c002): --prune would delete all the rest
 2>   fix: apply it without --prune, or take \`, part: ...\` out of its first line if it is complete
