@@ -414,6 +414,7 @@ async function runController(
     startedAt,
     now,
     randomBytes,
+    onBug,
   };
   if (config.api.remote) {
     const https = await createApi(dependencies, {

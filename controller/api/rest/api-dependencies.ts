@@ -1,5 +1,3 @@
-import type { FastifyBaseLogger } from "fastify";
-
 import type { Finding } from "../../doctor/plan-diagnosis.ts";
 import type { LogHistory } from "../../events/log-history.ts";
 import type { Telemetry } from "../../events/telemetry.ts";
@@ -53,7 +51,8 @@ export interface ApiDependencies {
   now(): Date;
   /** 32 random bytes for a new API token. */
   randomBytes(size: number): Buffer;
-  readonly log?: FastifyBaseLogger;
+  /** Told of a request that failed by a bug: whoever asked is only told that it did. */
+  readonly onBug: (error: unknown, where: string) => void;
 }
 
 /** How requests reach one server of the API, and so who may make them. */

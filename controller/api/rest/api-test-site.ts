@@ -197,6 +197,9 @@ export async function openTestSite(now: () => Date = () => TEST_NOW): Promise<Te
       startedAt: new Date(TEST_NOW.getTime() - 3_600_000),
       now: () => TEST_NOW,
       randomBytes: (size) => Buffer.alloc(size, 7),
+      onBug: (error, where) => {
+        throw new Error(`a bug at ${where}`, { cause: error });
+      },
     },
     [Symbol.asyncDispose]: async () => {
       await hooks[Symbol.asyncDispose]();

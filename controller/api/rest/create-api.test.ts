@@ -357,8 +357,13 @@ it("answers what it does not understand with 400 or 404, and its own failures wi
     400,
     "request-invalid",
   ]);
+  const bugs: unknown[] = [];
   const failing = await createApi(
-    { ...site.deps, listOverlays: async () => Promise.reject(new Error("secret path /root/x")) },
+    {
+      ...site.deps,
+      listOverlays: async () => Promise.reject(new Error("secret path /root/x")),
+      onBug: (error, where) => void bugs.push([where, error]),
+    },
     { by: "socket" },
   );
   const failed = await failing.inject("/api/v1/overlays");
@@ -366,6 +371,7 @@ it("answers what it does not understand with 400 or 404, and its own failures wi
     500,
     { error: { code: "internal", what: "musterd failed at this request", fix: "its log says how" } },
   ]);
+  expect(bugs).toEqual([["GET /api/v1/overlays", new Error("secret path /root/x")]]);
   await failing.close();
 });
 

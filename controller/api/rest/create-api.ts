@@ -66,7 +66,6 @@ export async function createApi(deps: ApiDependencies, access: ApiAccess): Promi
             ),
         }
       : { http: { maxHeaderSize: MAX_HEADER_BYTES } }),
-    ...(deps.log === undefined ? {} : { loggerInstance: deps.log }),
     bodyLimit: BODY_LIMIT_BYTES,
     // uploads of images take as long as they take
     requestTimeout: 0,
@@ -89,7 +88,9 @@ export async function createApi(deps: ApiDependencies, access: ApiAccess): Promi
   });
   api.setErrorHandler(async (error: unknown, request, reply) => {
     const { status, body } = presentError(error);
-    if (body.error.code === "internal") request.log.error({ err: error }, "request failed");
+    if (body.error.code === "internal") {
+      deps.onBug(error, `${request.method} ${request.routeOptions.url ?? "?"}`);
+    }
     if (status === 401) void reply.header("www-authenticate", "Bearer");
     return reply.code(status).serializer(JSON.stringify).type("application/json; charset=utf-8").send(body);
   });
