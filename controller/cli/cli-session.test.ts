@@ -121,7 +121,7 @@ c[001-002]:
   tags.rack         1 -> (none)
 
 at the next boot: c[001-002]; where they are up: muster reboot c[001-002]
-2> change 6: 2 nodes c[001-002]; to take it back: muster undo 6
+2> change 3: 2 nodes c[001-002]; to take it back: muster undo 3
 [0]
 `,
     );
@@ -157,7 +157,7 @@ at once: DHCP answers otherwise for c003
 c[003-004]: deleted
 
 at once: DHCP answers otherwise for c003
-2> change 8: 2 nodes c[003-004]; to take it back: muster undo 8
+2> change 4: 2 nodes c[003-004]; to take it back: muster undo 4
 [0]
 `);
     expect(await muster("status")).toBe(`$ muster status
