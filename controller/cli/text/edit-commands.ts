@@ -4,6 +4,7 @@ import { join } from "node:path";
 
 import { MusterError } from "#proto/contract/muster-error.ts";
 import { foldNodeSet } from "#proto/contract/node-set.ts";
+import { writeFileAtomically } from "#proto/host/write-file-atomically.ts";
 
 import type { InventoryRecord, InventoryState, RecordKind } from "../../inventory/changes.ts";
 import { checkText } from "../../text/check-text.ts";
@@ -57,11 +58,14 @@ async function editRecords(
 ): Promise<number> {
   const records = (kind === "node" ? state.nodes : state.profiles).filter(({ name }) => names.has(name));
   const before = renderEditText(kind, records);
-  const directory = await mkdtemp(join(context.process.env["TMPDIR"] ?? tmpdir(), "muster-edit-"));
+  const directory = await makePlace(context.process.env["TMPDIR"] ?? tmpdir());
   const file = join(directory, `${kind}s.yaml`);
-  await writeFile(file, before, { mode: 0o600 });
   let isDone = false;
   try {
+    await writeFile(file, before, { mode: 0o600 }).catch((cause: unknown) => {
+      isDone = true;
+      throw noPlace(file, cause);
+    });
     const outcome = await editUntilRight(context, { kind, state, records, file, before }, options);
     isDone = outcome.isDone;
     return outcome.exitCode;
@@ -71,6 +75,21 @@ async function editRecords(
     if (isDone) await rm(directory, { recursive: true, force: true });
     else context.note(`your text is kept in ${file}: muster apply -f ${file}`);
   }
+}
+
+async function makePlace(parent: string): Promise<string> {
+  return mkdtemp(join(parent, "muster-edit-")).catch((cause: unknown) => {
+    throw noPlace(parent, cause);
+  });
+}
+
+function noPlace(path: string, cause: unknown): MusterError {
+  return new MusterError({
+    code: "directory-unusable",
+    what: `there is no place for what is to be edited: ${path} cannot be written`,
+    fix: "set TMPDIR to a directory with room",
+    cause,
+  });
 }
 
 interface Edit {
@@ -106,7 +125,7 @@ async function editUntilRight(context: CliContext, edit: Edit, options: CommitOp
         : await commitText(context, edit, parsed, options);
     if ("exitCode" in outcome) return outcome;
     for (const line of renderTextFindings(outcome.findings)) context.note(printable(line));
-    if (text !== undefined) await writeFile(edit.file, markFindings(text, outcome.findings));
+    if (text !== undefined) await markText(edit.file, markFindings(text, outcome.findings));
     const again = await context.process.ask("Edit again? [Y/n] ");
     if (again === undefined || /^n/i.test(again.trim())) {
       throw new MusterError({
@@ -115,6 +134,11 @@ async function editUntilRight(context: CliContext, edit: Edit, options: CommitOp
       });
     }
   }
+}
+
+/** On a full disk the text stays as it was typed, without marks: the findings were told. */
+async function markText(file: string, text: string): Promise<void> {
+  await writeFileAtomically(file, text, 0o600).catch(() => undefined);
 }
 
 async function commitText(

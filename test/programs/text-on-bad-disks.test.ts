@@ -108,3 +108,29 @@ describe("an export", () => {
     expect(stderr).toContain("muster: cannot write /dev/full: ENOSPC");
   });
 });
+
+describe("editing", () => {
+  const editor =
+    "printf '#!/bin/sh\\n%s\\n' \"$typed\" > editor; chmod +x editor; export EDITOR=$PWD/editor TMPDIR=$PWD/place";
+
+  it("on a full disk says so, and leaves nothing", async () => {
+    const { stdout, stderr } = await runWith(
+      "size=4k",
+      `typed=true; ${editor}; echo x > place/x; $muster node edit c1; echo [$?]; ls place; TMPDIR=/none $muster node edit c1; echo [$?]`,
+    );
+    expect(stdout).toBe("[3]\nx\n[3]\n");
+    expect(stderr).toMatch(/^muster: there is no place for what is to be edited: .*\/place\/.* ENOSPC/);
+    expect(stderr).toContain("fix: set TMPDIR to a directory with room\n");
+  });
+
+  it("on a disk that is full by then keeps what was typed, whole", async () => {
+    // too long for what is left, with the marks; as it was typed it is there
+    const { stdout, stderr } = await runWith(
+      "size=16k",
+      `typed='sed -i s/comment:/coment:/ "$1"; dd if=/dev/zero of=place/x bs=1k count=99 2>/dev/null; true'; ${editor}; ` +
+        `$muster node edit c1; echo [$?]; grep -c 'coment: x*$' place/muster-edit-*/nodes.yaml`,
+    );
+    expect(stdout).toBe("[2]\n1\n");
+    expect(stderr).toContain("your text is kept in ");
+  });
+});
