@@ -45,6 +45,19 @@ test("one connection serves requests one after the other", async () => {
   http.close();
 });
 
+test("a connection that is kept carries nothing of the requests before", async () => {
+  await serve((_, response) => response.end());
+  const http = openHttp({ socketPath });
+  const listening: (number | undefined)[] = [];
+  for (let count = 0; count < 3; count++) {
+    const answer = await http.request(GET);
+    listening.push(answer.socket.listenerCount("connect"));
+    await readText(answer);
+  }
+  expect(new Set(listening.slice(1))).toEqual(new Set([listening[0]]));
+  http.close();
+});
+
 test("a body is sent as it is, text and stream", async () => {
   await serve((request, response) => {
     response.statusCode = 400;

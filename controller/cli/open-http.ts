@@ -61,10 +61,13 @@ export function openHttp(peer: HttpPeer): OpenHttp {
       };
       const connecting = setTimeout(fail, CONNECT_DEADLINE_MS, "no connection", CONNECT_DEADLINE_MS);
       sent.once("socket", (socket) => {
-        if (!socket.connecting) clearTimeout(connecting);
-        socket.once("socketPath" in peer ? "connect" : "secureConnect", () => {
-          clearTimeout(connecting);
-        });
+        const isKept = !socket.connecting;
+        if (isKept) clearTimeout(connecting);
+        else {
+          socket.once("socketPath" in peer ? "connect" : "secureConnect", () => {
+            clearTimeout(connecting);
+          });
+        }
       });
       sent.once("close", () => {
         clearTimeout(connecting);
