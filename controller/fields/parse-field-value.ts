@@ -18,7 +18,7 @@ export type ScalarKind = Exclude<FieldKind, { readonly kind: "list" | "tags" | "
 export type ElementKind = Extract<FieldKind, { readonly kind: "list" }>["of"];
 
 /** Names of images and of overlays. */
-const IMAGE_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
+export const IMAGE_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 /** Names of profiles: words in lists, where "~" in front of them means something, and files in exports. */
 export const PROFILE_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$/;
 /** Names of devices in the inventory. */

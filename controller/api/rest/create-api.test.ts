@@ -109,7 +109,7 @@ describe("nodes", () => {
             tags: { "a b": "1" },
             devices: [
               {
-                name: "eth/0",
+                name: "eth0",
                 mac: "ff:ff:ff:ff:ff:ff",
                 address: "127.0.0.1",
                 netmask: "255.0.255.0",
@@ -117,6 +117,7 @@ describe("nodes", () => {
               },
               { name: "eno2", mac: "52:54:00:00:00:02" },
               { name: "eno2", mac: "525400000002" },
+              { name: "eth/0", mtu: 1500 },
             ],
           },
         },
@@ -126,19 +127,18 @@ describe("nodes", () => {
     expect(
       (answer.body as { error: { findings: { at: string }[] } }).error.findings.map(({ at }) => at),
     ).toEqual([
+      "nodes[0].fields.comment",
       "nodes[0].fields.kernelArguments[0]",
       "nodes[0].fields.kernelArguments[1]",
-      "nodes[0].fields.comment",
       "nodes[0].name",
       "nodes[1].fields.image",
+      "nodes[1].fields.devices.eth0.mac",
+      "nodes[1].fields.devices.eth0.address",
+      "nodes[1].fields.devices.eth0.netmask",
+      "nodes[1].fields.devices.eth0.mtu",
+      "nodes[1].fields.devices.eth/0",
       "nodes[1].fields.tags",
-      "nodes[1].fields.devices[0].name",
-      "nodes[1].fields.devices[0].mac",
-      "nodes[1].fields.devices[0].address",
-      "nodes[1].fields.devices[0].netmask",
-      "nodes[1].fields.devices[0].mtu",
       "nodes[1].fields.devices[2].name",
-      "nodes[1].fields.devices[2].mac",
     ]);
     expect((await ask("GET", "/nodes")).body).toEqual({ nodes: [] });
   });

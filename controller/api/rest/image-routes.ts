@@ -4,6 +4,7 @@ import { closestWords } from "#proto/contract/closest-words.ts";
 import { parseDigest } from "#proto/contract/digest.ts";
 import { MusterError } from "#proto/contract/muster-error.ts";
 
+import { IMAGE_NAME } from "../../fields/parse-field-value.ts";
 import type { BlobReference } from "../../inventory/inventory.ts";
 import type { ApiDependencies } from "./api-dependencies.ts";
 import { presentImage, presentImageVersion } from "./present.ts";
@@ -20,7 +21,6 @@ import {
   REFUSALS,
 } from "./schemas.ts";
 import type { TypedApi } from "./typed-api.ts";
-import { IMAGE_NAME } from "./validate-node-fields.ts";
 
 export function addImageRoutes(api: TypedApi, deps: ApiDependencies): void {
   const { inventory } = deps;
