@@ -243,6 +243,9 @@ describe("lists", () => {
       fieldsAfter([node], [option(flag, "profiles", name)]).map((fields) => fields?.profiles);
     expect(edited(node("quiet"), "--remove-profile", "compute")).toEqual([["quiet", "~compute"]]);
     expect(edited(node("quiet", "~compute"), "--append-profile", "compute")).toEqual([["quiet"]]);
+    // named, and reached as well
+    expect(edited(node("compute", "quiet"), "--remove-profile", "compute")).toEqual([["quiet", "~compute"]]);
+    expect(edited(node("compute", "quiet"), "--remove-profile", "quiet")).toEqual([["compute"]]);
     expect(edited(node("quiet"), "--append-profile", "storage")).toEqual([["quiet", "storage"]]);
   });
 

@@ -114,16 +114,21 @@ function withWords(
     return isYaml ? setFieldValue(fields, at, parseYamlValue(whole, from)) : setFieldValue(fields, at, words);
   }
   const own = wordsAt(fields, at);
-  const inherited = inheritedAt(fields, at, sources);
+  const inherited = inheritedAt(fields, at, words, sources);
   const after = action === "append" ? appended(own, words, inherited) : removed(own, words, inherited);
   return setFieldValue(fields, at, after);
 }
 
-/** What is in the list besides the record's own words. */
-function inheritedAt(fields: Fields, at: string, { merger, profiles }: Sources): readonly string[] {
+/** What is in the list without these words of the record's own. */
+function inheritedAt(
+  fields: Fields,
+  at: string,
+  words: readonly string[],
+  { merger, profiles }: Sources,
+): readonly string[] {
   if (at !== "profiles") return wordsAt(merger.merge(setFieldValue(fields, at, [])), at);
-  const own = (fields.profiles ?? []).filter((name) => !name.startsWith("~"));
-  return expandProfiles(own, profiles).filter((name) => !own.includes(name));
+  const others = wordsAt(fields, at).filter((name) => !name.startsWith("~") && !words.includes(name));
+  return expandProfiles(others, profiles);
 }
 
 /** "~x" of a profile takes every x out, also that of whom it is given to: saying x again changes nothing. */
