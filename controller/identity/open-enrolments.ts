@@ -128,7 +128,7 @@ export function openEnrolments(parts: {
     telemetry.recordEvent({
       severity: "info",
       kind: "machine-rejected",
-      what: `machine ${machine.claimCode} (${machine.bootMac}) rejected by ${author.user}`,
+      what: `machine ${machine.claimCode} (${machine.bootMac}) rejected by ${author.user}${author.reason === undefined ? "" : `: ${author.reason}`}`,
     });
     waiters
       .get(machine.claimCode)

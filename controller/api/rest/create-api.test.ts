@@ -161,9 +161,9 @@ describe("nodes", () => {
       body: {
         error: {
           code: "revision-stale",
-          what: "node c001 is at revision 2, your change was made for revision 1",
-          current: { name: "c001", revision: 2, comment: "x" },
-          yours: { comment: "y" },
+          what: "c001 was changed meanwhile: it has revision 2, the change was made for revision 1",
+          current: [{ name: "c001", revision: 2, fields: { comment: "x" } }],
+          yours: [{ name: "c001", revision: 1, fields: { comment: "y" } }],
         },
       },
     });

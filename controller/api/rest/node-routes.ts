@@ -3,13 +3,14 @@ import { Type } from "typebox";
 import { type NodeName, parseNodeName } from "#proto/contract/node-name.ts";
 import { compareNodeNames } from "#proto/contract/node-set.ts";
 
+import type { RecordChange } from "../../inventory/changes.ts";
 import type { Author, Node } from "../../inventory/inventory.ts";
 import type { NodeState } from "../../sessions/fleet.ts";
 import type { ApiDependencies } from "./api-dependencies.ts";
 import { overlayTrouble, refuseUnknownOverlays } from "./present-overlays.ts";
 import { givenFields, planNodeChanges } from "./plan-node-changes.ts";
 import { presentNode, presentNodeInList, presentNodeSummary, type ShownStatus } from "./present.ts";
-import { RequestError, type RequestFinding, requestInvalid } from "./request-error.ts";
+import { type RequestFinding, requestInvalid } from "./request-error.ts";
 import {
   NameParam,
   NODE_STATE,
@@ -202,33 +203,21 @@ async function updateNodes(
   updates: readonly Update[],
   author: Author,
 ): Promise<readonly Node[]> {
-  const nodes = new Map((await deps.inventory.listNodes()).map((node) => [node.name as string, node]));
-  const { nodes: records } = await deps.inventory.listRecords();
-  const written = new Map(records.map((record) => [record.name, record.fields]));
+  const { nodes } = await deps.inventory.listRecords();
+  const written = new Map(nodes.map(({ name, fields }) => [name, fields]));
   const findings: RequestFinding[] = [];
-  const checked = updates.map((update, index) => {
-    const node = nodes.get(update.name) ?? throwUnknown([update.name], nodes.keys());
-    if (node.revision !== update.revision) throw staleRevision(deps, node, update);
+  const changes = updates.map(({ name, revision, changes: wanted }, index): RecordChange => {
+    const own = written.get(name) ?? throwUnknown([name], written.keys());
     const given = validateNodeFields(
-      givenFields(update.changes),
+      givenFields(wanted),
       updates.length === 1 ? "" : `updates[${index}].changes`,
     );
     findings.push(...given.findings);
-    return { ...update, node, given: given.fields };
+    return { kind: "node", name, revision, fields: planNodeChanges(own, wanted, given.fields) };
   });
   if (findings.length > 0) throw requestInvalid(findings);
-  await refuseUnknownOverlays(
-    deps,
-    checked.map(({ given }) => given),
-    checked.map(({ node }) => node),
-  );
-  await deps.inventory.commit(
-    checked.map(({ name, revision, changes, given }) => ({
-      ...{ kind: "node", name, revision },
-      fields: planNodeChanges(written.get(name) ?? {}, changes, given),
-    })),
-    author,
-  );
+  const overlays = new Set((await deps.listOverlays()).map(({ name }) => name));
+  await deps.inventory.commit(changes, author, { overlays });
   return nodesNamed(deps, updates);
 }
 
@@ -239,17 +228,6 @@ async function nodesNamed(
 ): Promise<readonly Node[]> {
   const found = await Promise.all(names.map(async ({ name }) => inventory.findNode(name)));
   return found.flatMap((node) => node ?? []);
-}
-
-function staleRevision(deps: ApiDependencies, node: Node, update: Update): RequestError {
-  return new RequestError(
-    {
-      code: "revision-stale",
-      what: `node ${node.name} is at revision ${node.revision}, your change was made for revision ${update.revision}`,
-      fix: `look at it again (muster node show ${node.name}) and repeat the change if it still applies`,
-    },
-    { current: presentNodeInList(node, statusOf(deps, node)), yours: update.changes },
-  );
 }
 
 /** `node-unknown`, with the names that may have been meant, when there is none of that name. */

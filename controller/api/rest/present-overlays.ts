@@ -21,22 +21,14 @@ export function overlayTrouble(status: NodeOverlay | undefined): string | undefi
   }
 }
 
-/**
- * Refuses overlays that are none of this controller's, with those there are. One that a node has already may stay:
- * it must be possible to change a node whose overlay is gone.
- */
+/** Refuses overlays that are none of this controller's, with those there are. */
 export async function refuseUnknownOverlays(
   deps: Pick<ApiDependencies, "listOverlays">,
   fields: readonly { readonly overlays: readonly string[]; readonly runtimeOverlays: readonly string[] }[],
-  before: readonly {
-    readonly overlays: readonly string[];
-    readonly runtimeOverlays: readonly string[];
-  }[] = [],
 ): Promise<void> {
-  const namesOf = (nodes: typeof fields): ReadonlySet<string> =>
-    new Set(nodes.flatMap((node) => [...node.overlays, ...node.runtimeOverlays]));
-  const kept = namesOf(before);
-  const wanted = [...namesOf(fields)].filter((name) => !kept.has(name));
+  const wanted = [
+    ...new Set(fields.flatMap(({ overlays, runtimeOverlays }) => [...overlays, ...runtimeOverlays])),
+  ];
   if (wanted.length === 0) return;
   const there = (await deps.listOverlays()).map(({ name }) => name);
   const unknown = wanted.filter((name) => !there.includes(name));
