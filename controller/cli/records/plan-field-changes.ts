@@ -5,12 +5,13 @@ import { fieldAt, setField, setFieldValue, unsetField } from "../../fields/edit-
 import { renderFieldPath } from "../../fields/field-path.ts";
 import { isPlain } from "../../fields/field-tree.ts";
 import type { Fields, Json } from "../../fields/fields.ts";
-import { expandProfiles, type FieldsMerger, openMerger, type Profiles } from "../../fields/merge-fields.ts";
+import { expandProfiles, openMerger, type Profiles } from "../../fields/merge-fields.ts";
 import type { InventoryRecord, RecordChange } from "../../inventory/changes.ts";
 import { parseYamlValue } from "./parse-yaml-value.ts";
 import { countAddress } from "./plan-counted-address.ts";
 import { planEditPath } from "./plan-edit-path.ts";
 import type { FieldEdit } from "./plan-field-edits.ts";
+import { type FieldSources, planListEdit } from "./plan-list-edit.ts";
 
 /**
  * What the edits make of records, in the order given: of fields that are one machine's own each record gets its own (a MAC from
@@ -44,13 +45,7 @@ export function planUnset(
   });
 }
 
-/** What records take from. */
-interface Sources {
-  readonly profiles: Profiles;
-  readonly merger: FieldsMerger;
-}
-
-function withEdits(fields: Fields, edits: readonly FieldEdit[], sources: Sources): Fields {
+function withEdits(fields: Fields, edits: readonly FieldEdit[], sources: FieldSources): Fields {
   const errors: MusterError[] = [];
   let edited = fields;
   for (const edit of edits) {
@@ -71,7 +66,7 @@ function withEdits(fields: Fields, edits: readonly FieldEdit[], sources: Sources
   });
 }
 
-function withEdit(fields: Fields, edit: FieldEdit, sources: Sources): Fields {
+function withEdit(fields: Fields, edit: FieldEdit, sources: FieldSources): Fields {
   const path = planEditPath(edit, () => sources.merger.merge(fields));
   const at = renderFieldPath(path);
   const text = edit.texts.at(-1) ?? "";
@@ -83,7 +78,7 @@ function withEdit(fields: Fields, edit: FieldEdit, sources: Sources): Fields {
   const isWhole = path.length === edit.row.path.split(".").length;
   switch (edit.row.type.kind) {
     case "list":
-      return withList(fields, edit, at, sources);
+      return planListEdit(fields, edit, at, sources);
     case "tags":
       return isWhole ? withTags(fields, edit, at) : setField(fields, at, text);
     case "tree":
@@ -91,87 +86,6 @@ function withEdit(fields: Fields, edit: FieldEdit, sources: Sources): Fields {
     default:
       return setField(fields, at, text);
   }
-}
-
-function withList(fields: Fields, edit: FieldEdit, at: string, sources: Sources): Fields {
-  const words = edit.texts.filter((text) => text !== "");
-  const after = withWords(fields, edit, words, at, sources);
-  if (edit.action !== "remove") refuseIdleWords(after, edit, words, at, sources);
-  return after;
-}
-
-function withWords(
-  fields: Fields,
-  { from, action, place }: FieldEdit,
-  words: readonly string[],
-  at: string,
-  sources: Sources,
-): Fields {
-  if (action === "set") {
-    // an option is one word whatever it looks like; an assignment is the whole list
-    const [whole = ""] = words;
-    const isYaml = "path" in place && whole.trimStart().startsWith("[");
-    return isYaml ? setFieldValue(fields, at, parseYamlValue(whole, from)) : setFieldValue(fields, at, words);
-  }
-  const own = wordsAt(fields, at);
-  const inherited = inheritedAt(fields, at, words, sources);
-  const after = action === "append" ? appended(own, words, inherited) : removed(own, words, inherited);
-  return setFieldValue(fields, at, after);
-}
-
-/** What is in the list without these words of the record's own. */
-function inheritedAt(
-  fields: Fields,
-  at: string,
-  words: readonly string[],
-  { merger, profiles }: Sources,
-): readonly string[] {
-  if (at !== "profiles") return wordsAt(merger.merge(setFieldValue(fields, at, [])), at);
-  const others = wordsAt(fields, at).filter((name) => !name.startsWith("~") && !words.includes(name));
-  return expandProfiles(others, profiles);
-}
-
-/** "~x" of a profile takes every x out, also that of whom it is given to: saying x again changes nothing. */
-function refuseIdleWords(
-  fields: Fields,
-  { from }: FieldEdit,
-  words: readonly string[],
-  at: string,
-  { profiles }: Sources,
-): void {
-  const applied = expandProfiles(fields.profiles ?? [], profiles);
-  for (const word of words) {
-    const culprit = applied.find((name) => wordsAt(profiles.get(name) ?? {}, at).includes(`~${word}`));
-    if (culprit === undefined) continue;
-    throw invalid(
-      `${from} ${word}: profile ${culprit} takes it out (~${word}), whoever says it`,
-      `muster profile set ${culprit} ${at}-=~${word}`,
-    );
-  }
-}
-
-/** A word that the record has anyway is not put in twice; "~x" that kept it out is taken back. */
-function appended(
-  own: readonly string[],
-  words: readonly string[],
-  inherited: readonly string[],
-): readonly string[] {
-  return words.reduce<readonly string[]>((list, word) => {
-    const open = list.filter((one) => one !== `~${word}`);
-    return open.includes(word) || inherited.includes(word) ? open : [...open, word];
-  }, own);
-}
-
-/** Out of the record's own list, and with "~x" when a profile has it. */
-function removed(
-  own: readonly string[],
-  words: readonly string[],
-  inherited: readonly string[],
-): readonly string[] {
-  return words.reduce<readonly string[]>((list, word) => {
-    const left = list.filter((one) => one !== word);
-    return !inherited.includes(word) || left.includes(`~${word}`) ? left : [...left, `~${word}`];
-  }, own);
 }
 
 function withTags(fields: Fields, { from, action, texts, place }: FieldEdit, at: string): Fields {
@@ -194,11 +108,6 @@ function withTags(fields: Fields, { from, action, texts, place }: FieldEdit, at:
     tags.set(key, value);
   }
   return setFieldValue(fields, at, Object.fromEntries(tags) as Json);
-}
-
-function wordsAt(fields: Fields, at: string): readonly string[] {
-  const found = fieldAt(fields, at);
-  return Array.isArray(found) ? (found as readonly string[]) : [];
 }
 
 /** The texts of each of `count` records; undefined when all get the same. */
