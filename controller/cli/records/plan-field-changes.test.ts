@@ -237,6 +237,12 @@ describe("lists", () => {
     );
   });
 
+  it("refuse it in a whole list too", () => {
+    expect(
+      refusal(() => fieldsAfter([record("c001", { profiles: ["quiet"] })], [], ["overlays=[site, motd]"])),
+    ).toMatch(/^argument-invalid: overlays motd: profile quiet takes it out/);
+  });
+
   it("of profiles are also about those that profiles name", () => {
     const node = (...names: string[]): InventoryRecord => record("c001", { profiles: names });
     const edited = (node: InventoryRecord, flag: string, name: string): unknown =>

@@ -19,7 +19,8 @@ export interface FieldSources {
 export function planListEdit(fields: Fields, edit: FieldEdit, at: string, sources: FieldSources): Fields {
   const words = edit.texts.filter((text) => text !== "");
   const after = withWords(fields, edit, words, at, sources);
-  if (edit.action !== "remove") refuseIdleWords(after, edit, words, at, sources);
+  if (edit.action === "append") refuseIdleWords(after, edit, words, at, sources);
+  if (edit.action === "set") refuseIdleWords(after, edit, wordsAt(after, at), at, sources);
   return after;
 }
 
