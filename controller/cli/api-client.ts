@@ -263,6 +263,14 @@ function refusalOf(text: string): Refusal | undefined {
 
 function unreachable(address: ApiAddress, cause: unknown): MusterError {
   const code = codeOf(cause);
+  if (code === "ECONNRESET" || code === "EPIPE") {
+    return new MusterError({
+      code: "controller-unreachable",
+      what: "musterd was there, and went away before it had answered",
+      fix: "see how it is (systemctl status musterd); before you repeat a change, see whether it was made: `muster history`",
+      cause,
+    });
+  }
   if (address.by === "https") {
     const isCertificate = /CERT|ALTNAME|SELF_SIGNED|UNABLE_TO/.test(code ?? "");
     return new MusterError({
