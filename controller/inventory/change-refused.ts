@@ -1,4 +1,5 @@
 import { type ErrorCode, MusterError } from "#proto/contract/muster-error.ts";
+import type { RecordKind } from "./changes.ts";
 
 /** One thing wrong with a change, and where: "c001: devices.eno1.mac". */
 export interface ChangeFinding {
@@ -33,4 +34,12 @@ function sentence(findings: readonly ChangeFinding[]): string {
   const said = findings.slice(0, SAID).map(({ at, what }) => (at === "" ? what : `${at}: ${what}`));
   const more = findings.length - said.length;
   return [...said, ...(more > 0 ? [`and ${more} more`] : [])].join("; ");
+}
+
+/** More help nobody. */
+export const MOST_FINDINGS = 1000;
+
+/** "c001", "profile gpu". */
+export function recordTitle(kind: RecordKind, name: string): string {
+  return kind === "node" ? name : `profile ${name}`;
 }

@@ -1,7 +1,7 @@
 import type { MacAddress } from "#proto/contract/mac-address.ts";
 import { compareNodeNames } from "#proto/contract/node-set.ts";
 import type { Fields } from "../fields/fields.ts";
-import type { InventoryRecord, InventoryState } from "./changes.ts";
+import type { InventoryRecord, InventoryState, RecordKind } from "./changes.ts";
 import type { Node } from "./inventory.ts";
 
 /** What must be unique over all effective nodes: who has it, and where. */
@@ -192,4 +192,12 @@ function mergeNames(
   }
   for (; at < kept.length; at += 1) merged.push(kept[at] ?? "");
   return merged;
+}
+
+export function findRecord(
+  facts: InventoryFacts,
+  kind: RecordKind,
+  name: string,
+): InventoryRecord | undefined {
+  return kind === "node" ? facts.findNode(name)?.record : facts.findProfile(name);
 }

@@ -6,13 +6,8 @@ import { KEPT_SECRET } from "../fields/fields.ts";
 import { openMerger } from "../fields/merge-fields.ts";
 import type { InventoryRecord, RecordChange, RecordKind } from "./changes.ts";
 import { type InventoryView, openInventoryView } from "./inventory-view.ts";
-import {
-  type CommitCircumstances,
-  type CommitPlan,
-  entryOf,
-  planCommit,
-  profileFields,
-} from "./plan-commit.ts";
+import { type CommitCircumstances, type CommitPlan, planCommit } from "./plan-commit.ts";
+import { entryOf, profileFields } from "./plan-delta.ts";
 
 const NOW = new Date("2026-01-02T03:04:05Z");
 const MAC1 = parseMacAddress("52:54:00:00:00:01");

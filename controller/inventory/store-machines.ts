@@ -7,7 +7,7 @@ import { planNodeSwap } from "../machines/plan-node-swap.ts";
 import type { Author, MachineId, PendingMachine, RefusedMachine, SeenNode } from "./inventory.ts";
 import { claimKey, type InventoryFacts, type NodeEntry } from "./inventory-view.ts";
 import type { AlsoDone, StagedWork } from "./open-records.ts";
-import { profileFields } from "./plan-commit.ts";
+import { profileFields } from "./plan-delta.ts";
 import { voidIdentities } from "./store-denied-boots.ts";
 import { readmitMachines, refuseMachine } from "./store-refused-machines.ts";
 import { unknownNodes } from "./unknown-nodes.ts";

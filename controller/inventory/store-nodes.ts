@@ -13,7 +13,7 @@ import type { Author, Inventory, MachineId, NodeFields, PendingMachine } from ".
 import type { InventoryFacts } from "./inventory-view.ts";
 import type { Records, StagedChange } from "./open-records.ts";
 import { planApprovedFields } from "./plan-approved-fields.ts";
-import { profileFields } from "./plan-commit.ts";
+import { profileFields } from "./plan-delta.ts";
 import type { InventoryTables } from "./schema.ts";
 import { unknownNodes } from "./unknown-nodes.ts";
 
